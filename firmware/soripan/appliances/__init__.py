@@ -1,0 +1,1 @@
+"""The appliances a panel controls, and the drivers of their hardware."""

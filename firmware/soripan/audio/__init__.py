@@ -1,0 +1,1 @@
+"""Sources of sound, and what the panel plays."""

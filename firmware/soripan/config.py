@@ -1,0 +1,398 @@
+"""Settings: what may stand in the TOML files, checked when they are loaded.
+
+Each class is a table of the file and each attribute a key, explained where it stands. A key that is
+unknown, a value of the wrong type and a value that cannot be are refused with file, key and remedy
+(:class:`soripan.exc.ConfigError`); nothing is guessed.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from soripan.exc import ConfigError
+
+Identifier = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A name that can be one level of an MQTT topic: lower-case letters, digits, ``-`` and ``_``."""
+
+Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
+Pin = Annotated[int, Meta(ge=0, le=27)]
+"""A GPIO number in Broadcom (BCM) counting, as printed on ``pinout``."""
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all tables: unknown keys are refused, values cannot change after loading."""
+
+
+class PanelSettings(Table):
+    """``[panel]``: who this panel is."""
+
+    id: Identifier
+    """Its id: the ``<p>`` of every topic. Unique in the home."""
+    language: Literal["ko", "en"] = "ko"
+    """The language spoken to it."""
+    appliances: list[str] = field(default_factory=lambda: ["fridge.toml", "tv.toml"])
+    """The files of its appliances, relative to this file."""
+    state: str = ""
+    """Folder for what must survive a power failure; empty: the systemd state directory, else
+    ``~/.local/state/soripan``."""
+
+
+class AudioSettings(Table):
+    """``[audio]``: ears and mouth."""
+
+    device: str = ""
+    """The microphone: a part of its name as ``soripan doctor`` lists it; empty: the default one."""
+    earcons: bool = True
+    """Whether to play the short sounds (heard you, done, sorry)."""
+    output_device: str = ""
+    """Where to play them; empty: the default one."""
+    queue: Annotated[float, Meta(ge=0.5, le=30.0)] = 5.0
+    """Seconds of sound that may wait for the pipeline. More is dropped, oldest first, and logged."""
+
+
+class WakeWordSettings(Table):
+    """``[[wake.words]]``: one wake word and whom it addresses."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    """A wake-word model of the registry (``soripan models list``) or the path of an ONNX file."""
+    assistant: Identifier = "panel"
+    """Whom it addresses: ``panel`` is the panel itself, any other name an assistant behind MQTT."""
+    threshold: Probability = 0.5
+    """The smoothed score that counts as heard. Higher: fewer false alarms, more misses."""
+    smoothing: Annotated[int, Meta(ge=1, le=25)] = 1
+    """Over how many frames (80 ms each) the score is averaged."""
+    refractory: Annotated[float, Meta(ge=0.0, le=60.0)] = 2.0
+    """Seconds after a hit in which the word is not heard again."""
+
+
+class WakeSettings(Table):
+    """``[wake]``: what wakes the panel."""
+
+    engine: Literal["openwakeword"] = "openwakeword"
+    """The detector."""
+    pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 1.0
+    """Seconds before the hit that the recogniser gets too, so that a command spoken in one breath
+    with the wake word is whole. Words that ended before the wake word did are left out again."""
+    words: Annotated[list[WakeWordSettings], Meta(min_length=1, max_length=8)] = field(
+        default_factory=lambda: [
+            WakeWordSettings(model="hey_jarvis_v0.1", assistant="panel"),
+            WakeWordSettings(model="alexa_v0.1", assistant="alexa"),
+        ]
+    )
+    """The wake words, all listened for at once."""
+
+
+class AsrSettings(Table):
+    """``[asr]``: the recogniser."""
+
+    model: str = ""
+    """A model of the registry or a folder; empty: the small model of the panel's language."""
+    alternatives: Annotated[int, Meta(ge=1, le=20)] = 5
+    """How many readings of an utterance the parser gets to choose from."""
+    no_speech: Seconds = 5.0
+    """Seconds after the wake word in which speech must begin."""
+    longest: Seconds = 15.0
+    """Seconds after which an utterance is taken as it is."""
+
+
+class LanguageSettings(Table):
+    """``[language]``: the sentences."""
+
+    folder: str = "language"
+    """Folder of the sentence templates, relative to this file; holds ``ko`` and ``en``."""
+
+
+class ModelSettings(Table):
+    """``[models]``: where models are kept."""
+
+    folder: str = ""
+    """Empty: the systemd state directory, else ``~/.cache/soripan/models``."""
+
+
+class MqttSettings(Table):
+    """``[mqtt]``: the broker."""
+
+    host: Annotated[str, Meta(min_length=1)] = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    prefix: Annotated[str, Meta(pattern=r"^[^+#/$][^+#]*$")] = "soripan"
+    """First level of every topic."""
+    username: str = ""
+    password_file: str = ""
+    """File that holds the password and nothing else. The name of a systemd credential works too."""
+    tls: bool = False
+    ca_file: str = ""
+    """Certificate authority to trust, with ``tls``; empty: those of the system."""
+    keepalive: Annotated[int, Meta(ge=5, le=3600)] = 30
+    """Seconds without traffic after which the broker takes the panel for gone."""
+    queue: Annotated[int, Meta(ge=1, le=65535)] = 1000
+    """Messages that may wait while the broker is away. More are refused, and said so."""
+
+
+class RouterSettings(Table):
+    """``[router]``: who gets what the panel cannot do itself. Lists are in order of preference."""
+
+    unresolved: Annotated[list[Identifier], Meta(min_length=1)] = field(
+        default_factory=lambda: ["alexa", "google"]
+    )
+    """What nobody understood, and questions."""
+    shopping: Annotated[list[Identifier], Meta(min_length=1)] = field(
+        default_factory=lambda: ["alexa", "google"]
+    )
+    """Orders and shopping lists."""
+    home: Identifier = "home"
+    """Who is asked about an appliance that this panel does not have."""
+    expiry: Annotated[int, Meta(ge=1, le=3600)] = 30
+    """Seconds after which the broker drops a question nobody took (shopping never expires)."""
+    min_confidence: Probability = 0.3
+    """An utterance recognised with less than this is refused instead of sent to somebody."""
+
+
+class PrivacySettings(Table):
+    """``[privacy]``: what becomes of sound."""
+
+    keep_audio: bool = False
+    """Write each utterance to ``recordings/`` in the state folder. Off: sound is never on disk."""
+
+
+class GpioSettings(Table):
+    """``[gpio]``: the panel's own switches and lights."""
+
+    mute_button: Pin | None = None
+    """A switch to ground that mutes the microphone while it is closed."""
+    mute_led: Pin | None = None
+    """Lit while the microphone is muted."""
+
+
+class RelayPin(Table, tag_field="type", tag="relay"):
+    """A relay or another digital output, on while the property is ``on``."""
+
+    pin: Pin
+    active_high: bool = True
+
+
+class LedPin(Table, tag_field="type", tag="led"):
+    """An LED, lit while the property is ``on``."""
+
+    pin: Pin
+    active_high: bool = True
+
+
+class SwitchPin(Table, tag_field="type", tag="switch"):
+    """A contact to ground, such as a door switch, closed while the property is ``closed``."""
+
+    pin: Pin
+    bounce: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.05
+    """Seconds in which further changes are taken for bouncing."""
+
+
+class FridgeSettings(Table, tag_field="kind", tag="fridge"):
+    """A fridge's file."""
+
+    id: Identifier = "fridge"
+    """Its ``<appliance>`` in the topics."""
+    driver: Literal["simulated", "gpio"] = "simulated"
+    """``simulated`` keeps everything in memory, ``gpio`` switches pins."""
+    fridge_min: int = 1
+    fridge_max: int = 7
+    """Limits of the fridge compartment's set temperature, degrees Celsius."""
+    freezer_min: int = -23
+    freezer_max: int = -15
+    """Limits of the freezer's set temperature, degrees Celsius."""
+    gpio: dict[str, RelayPin | LedPin | SwitchPin] = {}
+    """Which property is on which pin, with ``driver = "gpio"``."""
+
+
+class TvSettings(Table, tag_field="kind", tag="tv"):
+    """A TV's file."""
+
+    id: Identifier = "tv"
+    driver: Literal["simulated", "gpio"] = "simulated"
+    volume_max: Annotated[int, Meta(ge=1, le=100)] = 100
+    """The loudest the panel may set."""
+    volume_step: Annotated[int, Meta(ge=1, le=50)] = 5
+    """How much "louder" and "quieter" change."""
+    apps: list[Identifier] = field(
+        default_factory=lambda: ["netflix", "youtube", "tving", "wavve", "disney_plus"]
+    )
+    """The apps that can be launched."""
+    gpio: dict[str, RelayPin | LedPin | SwitchPin] = {}
+
+
+ApplianceSettings = FridgeSettings | TvSettings
+
+
+class Settings(Table):
+    """``panel.toml``."""
+
+    panel: PanelSettings
+    audio: AudioSettings = AudioSettings()
+    wake: WakeSettings = WakeSettings()
+    asr: AsrSettings = AsrSettings()
+    language: LanguageSettings = LanguageSettings()
+    models: ModelSettings = ModelSettings()
+    mqtt: MqttSettings = MqttSettings()
+    router: RouterSettings = RouterSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    gpio: GpioSettings = GpioSettings()
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """All settings of a panel, with the files they came from."""
+
+    path: Path
+    """``panel.toml``."""
+    settings: Settings
+    appliances: tuple[ApplianceSettings, ...]
+
+    @property
+    def language_folder(self) -> Path:
+        """Folder of the sentence templates of all languages."""
+        return self.path.parent / self.settings.language.folder
+
+    @property
+    def models_folder(self) -> Path:
+        """Folder the models are kept in."""
+        return (
+            Path(self.settings.models.folder).expanduser()
+            if (self.settings.models.folder)
+            else default_models_folder()
+        )
+
+    @property
+    def state_folder(self) -> Path:
+        """Folder for what must survive a power failure."""
+        if self.settings.panel.state:
+            return Path(self.settings.panel.state).expanduser()
+        if directory := os.environ.get("STATE_DIRECTORY"):
+            return Path(directory)
+        return _xdg("XDG_STATE_HOME", ".local/state") / "soripan"
+
+
+def default_models_folder() -> Path:
+    """Where models are kept unless the config says otherwise."""
+    if directory := os.environ.get("SORIPAN_MODELS"):
+        return Path(directory)
+    if directory := os.environ.get("STATE_DIRECTORY"):
+        return Path(directory) / "models"
+    return _xdg("XDG_CACHE_HOME", ".cache") / "soripan" / "models"
+
+
+def default_config_file() -> Path:
+    """The config used when none is named: ``/etc/soripan``, else the one beside the source."""
+    installed = Path("/etc/soripan/panel.toml")
+    return installed if installed.exists() else Path(__file__).parents[2] / "config/panel.toml"
+
+
+def load(path: Path) -> Config:
+    """Read ``panel.toml`` and the appliance files it names.
+
+    Raises:
+        ConfigError: a file is missing or broken, a key unknown, a value wrong.
+    """
+    settings = _load_table(path, Settings)
+    appliances = []
+    seen: dict[str, Path] = {}
+    for name in settings.panel.appliances:
+        file = path.parent / name
+        # mypy wants one class where msgspec also takes a union
+        appliance = _load_table(file, ApplianceSettings)  # type: ignore[arg-type]
+        _check_appliance(file, appliance)
+        if appliance.id in seen:
+            raise ConfigError(
+                file,
+                "id",
+                f"“{appliance.id}” is also the id in {seen[appliance.id]}",
+                "give each appliance an id of its own",
+            )
+        seen[appliance.id] = file
+        appliances.append(appliance)
+    return Config(path=path, settings=settings, appliances=tuple(appliances))
+
+
+T = TypeVar("T")
+
+
+def _load_table(path: Path, kind: type[T]) -> T:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(path, "", "no such file", "name it with --config") from None
+    except OSError as error:
+        raise ConfigError(path, "", f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(path, "", f"is not UTF-8: {error.reason}", "save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, "", f"is not TOML: {error}") from None
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise _explain(path, raw, kind, str(error)) from None
+
+
+def _check_appliance(path: Path, appliance: ApplianceSettings) -> None:
+    if isinstance(appliance, FridgeSettings):
+        for zone in ("fridge", "freezer"):
+            if getattr(appliance, f"{zone}_min") >= getattr(appliance, f"{zone}_max"):
+                raise ConfigError(
+                    path, f"{zone}_min", f"is not below {zone}_max", "swap the two limits"
+                )
+    pins: dict[int, str] = {}
+    for name, setting in appliance.gpio.items():
+        if setting.pin in pins:
+            raise ConfigError(
+                path,
+                f"gpio.{name}.pin",
+                f"pin {setting.pin} is taken by {pins[setting.pin]}",
+                "give each property a pin of its own",
+            )
+        pins[setting.pin] = name
+
+
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+
+
+def _explain(path: Path, raw: dict[str, Any], kind: Any, message: str) -> ConfigError:
+    """Turn msgspec's message into file, key, problem and remedy."""
+    problem, _, where = message.partition(" - at `")
+    where = where.rstrip("`").removeprefix("$").removeprefix(".")
+    if unknown := _UNKNOWN.search(problem):
+        name = unknown["name"]
+        near = difflib.get_close_matches(name, _fields_at(kind, where, raw), n=1)
+        remedy = f"did you mean “{near[0]}”?" if near else "remove it, or look it up in config/"
+        return ConfigError(path, f"{where}.{name}".strip("."), "there is no such key", remedy)
+    if missing := _MISSING.search(problem):
+        return ConfigError(path, f"{where}.{missing['name']}".strip("."), "is missing", "add it")
+    remedy = "look it up in the commented files in config/"
+    return ConfigError(path, where, problem[0].lower() + problem[1:], remedy)
+
+
+def _fields_at(kind: Any, where: str, raw: Any) -> list[str]:
+    """The keys that may stand at ``where``, for a "did you mean"."""
+    info = msgspec.inspect.type_info(kind)
+    for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", where):
+        if isinstance(info, msgspec.inspect.StructType) and not step.startswith("["):
+            info = next((f.type for f in info.fields if f.name == step), info)
+            raw = raw.get(step) if isinstance(raw, dict) else None
+        elif isinstance(info, msgspec.inspect.ListType):
+            info = info.item_type
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+    candidates = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    return [
+        f.name
+        for candidate in candidates
+        if isinstance(candidate, msgspec.inspect.StructType)
+        for f in candidate.fields
+    ]
+
+
+def _xdg(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default)

@@ -1,0 +1,99 @@
+"""Every error soripan raises on purpose.
+
+All derive from :class:`SoripanError`, so one ``except`` catches them, and each also derives from
+the builtin that fits, so code that knows nothing of soripan can handle it. The message is one line
+that says what is wrong and what to do; ``exit_code`` is what the command line exits with (the
+numbers are those of BSD's ``sysexits.h``).
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class SoripanError(Exception):
+    """Base of all errors of this package."""
+
+    exit_code: ClassVar[int] = 70  # EX_SOFTWARE
+
+
+class ConfigError(SoripanError, ValueError):
+    """A setting is unknown, of the wrong type or impossible."""
+
+    exit_code = 78  # EX_CONFIG
+
+    def __init__(self, path: Path | str, key: str, problem: str, remedy: str = "") -> None:
+        self.path = Path(path)
+        self.key = key
+        where = f"{path}: {key}: " if key else f"{path}: "
+        super().__init__(where + problem + (f" ({remedy})" if remedy else ""))
+
+
+class TemplateError(SoripanError, ValueError):
+    """A sentence template cannot be used: bad syntax, or a word nobody could recognise."""
+
+    exit_code = 78  # EX_CONFIG
+
+    def __init__(self, path: Path | str, line: int, problem: str) -> None:
+        self.path = Path(path)
+        self.line = line
+        super().__init__(f"{path}:{line}: {problem}")
+
+
+class ModelError(SoripanError, RuntimeError):
+    """A model cannot be used."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class ModelMissingError(ModelError, FileNotFoundError):
+    """A model is not on this machine."""
+
+
+class ModelChecksumError(ModelError, ValueError):
+    """A model file is not the one we know: its SHA-256 differs."""
+
+
+class AudioError(SoripanError, OSError):
+    """Sound cannot be taken in or played."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class AudioFileError(AudioError, ValueError):
+    """A recording is missing, empty, truncated or no sound file at all."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class MicrophoneError(AudioError):
+    """There is no such microphone, or it stopped."""
+
+
+class ApplianceError(SoripanError):
+    """An appliance cannot do what it was asked."""
+
+
+class UnknownPropertyError(ApplianceError, LookupError):
+    """The appliance has no such property."""
+
+
+class PropertyValueError(ApplianceError, ValueError):
+    """The value is out of range, of the wrong kind, or the property is read-only."""
+
+
+class DriverError(ApplianceError, OSError):
+    """The hardware behind an appliance did not answer."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class BrokerError(SoripanError, ConnectionError):
+    """The MQTT broker cannot be reached, or refuses us."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class MessageError(SoripanError, ValueError):
+    """A message that came in is not what the contract says."""
+
+    exit_code = 65  # EX_DATAERR

@@ -1,0 +1,1 @@
+"""From a transcript to an intent: sentence templates, numbers, parser."""

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -30,7 +30,7 @@ class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all tables: unknown keys are refused, values cannot change after loading."""
 
 
-class PanelSettings(Table):
+class PanelSettings(Table, frozen=True):
     """``[panel]``: who this panel is."""
 
     id: Identifier
@@ -44,7 +44,7 @@ class PanelSettings(Table):
     ``~/.local/state/soripan``."""
 
 
-class AudioSettings(Table):
+class AudioSettings(Table, frozen=True):
     """``[audio]``: ears and mouth."""
 
     device: str = ""
@@ -54,10 +54,10 @@ class AudioSettings(Table):
     output_device: str = ""
     """Where to play them; empty: the default one."""
     queue: Annotated[float, Meta(ge=0.5, le=30.0)] = 5.0
-    """Seconds of sound that may wait for the pipeline. More is dropped, oldest first, and logged."""
+    """Seconds of sound that may wait for the pipeline. More is dropped and logged, oldest first."""
 
 
-class WakeWordSettings(Table):
+class WakeWordSettings(Table, frozen=True):
     """``[[wake.words]]``: one wake word and whom it addresses."""
 
     model: Annotated[str, Meta(min_length=1)]
@@ -72,7 +72,7 @@ class WakeWordSettings(Table):
     """Seconds after a hit in which the word is not heard again."""
 
 
-class WakeSettings(Table):
+class WakeSettings(Table, frozen=True):
     """``[wake]``: what wakes the panel."""
 
     engine: Literal["openwakeword"] = "openwakeword"
@@ -89,7 +89,7 @@ class WakeSettings(Table):
     """The wake words, all listened for at once."""
 
 
-class AsrSettings(Table):
+class AsrSettings(Table, frozen=True):
     """``[asr]``: the recogniser."""
 
     model: str = ""
@@ -102,21 +102,21 @@ class AsrSettings(Table):
     """Seconds after which an utterance is taken as it is."""
 
 
-class LanguageSettings(Table):
+class LanguageSettings(Table, frozen=True):
     """``[language]``: the sentences."""
 
     folder: str = "language"
     """Folder of the sentence templates, relative to this file; holds ``ko`` and ``en``."""
 
 
-class ModelSettings(Table):
+class ModelSettings(Table, frozen=True):
     """``[models]``: where models are kept."""
 
     folder: str = ""
     """Empty: the systemd state directory, else ``~/.cache/soripan/models``."""
 
 
-class MqttSettings(Table):
+class MqttSettings(Table, frozen=True):
     """``[mqtt]``: the broker."""
 
     host: Annotated[str, Meta(min_length=1)] = "localhost"
@@ -135,7 +135,7 @@ class MqttSettings(Table):
     """Messages that may wait while the broker is away. More are refused, and said so."""
 
 
-class RouterSettings(Table):
+class RouterSettings(Table, frozen=True):
     """``[router]``: who gets what the panel cannot do itself. Lists are in order of preference."""
 
     unresolved: Annotated[list[Identifier], Meta(min_length=1)] = field(
@@ -154,14 +154,14 @@ class RouterSettings(Table):
     """An utterance recognised with less than this is refused instead of sent to somebody."""
 
 
-class PrivacySettings(Table):
+class PrivacySettings(Table, frozen=True):
     """``[privacy]``: what becomes of sound."""
 
     keep_audio: bool = False
     """Write each utterance to ``recordings/`` in the state folder. Off: sound is never on disk."""
 
 
-class GpioSettings(Table):
+class GpioSettings(Table, frozen=True):
     """``[gpio]``: the panel's own switches and lights."""
 
     mute_button: Pin | None = None
@@ -170,21 +170,21 @@ class GpioSettings(Table):
     """Lit while the microphone is muted."""
 
 
-class RelayPin(Table, tag_field="type", tag="relay"):
+class RelayPin(Table, frozen=True, tag_field="type", tag="relay"):
     """A relay or another digital output, on while the property is ``on``."""
 
     pin: Pin
     active_high: bool = True
 
 
-class LedPin(Table, tag_field="type", tag="led"):
+class LedPin(Table, frozen=True, tag_field="type", tag="led"):
     """An LED, lit while the property is ``on``."""
 
     pin: Pin
     active_high: bool = True
 
 
-class SwitchPin(Table, tag_field="type", tag="switch"):
+class SwitchPin(Table, frozen=True, tag_field="type", tag="switch"):
     """A contact to ground, such as a door switch, closed while the property is ``closed``."""
 
     pin: Pin
@@ -192,7 +192,7 @@ class SwitchPin(Table, tag_field="type", tag="switch"):
     """Seconds in which further changes are taken for bouncing."""
 
 
-class FridgeSettings(Table, tag_field="kind", tag="fridge"):
+class FridgeSettings(Table, frozen=True, tag_field="kind", tag="fridge"):
     """A fridge's file."""
 
     id: Identifier = "fridge"
@@ -209,7 +209,7 @@ class FridgeSettings(Table, tag_field="kind", tag="fridge"):
     """Which property is on which pin, with ``driver = "gpio"``."""
 
 
-class TvSettings(Table, tag_field="kind", tag="tv"):
+class TvSettings(Table, frozen=True, tag_field="kind", tag="tv"):
     """A TV's file."""
 
     id: Identifier = "tv"
@@ -228,7 +228,7 @@ class TvSettings(Table, tag_field="kind", tag="tv"):
 ApplianceSettings = FridgeSettings | TvSettings
 
 
-class Settings(Table):
+class Settings(Table, frozen=True):
     """``panel.toml``."""
 
     panel: PanelSettings
@@ -296,13 +296,12 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: a file is missing or broken, a key unknown, a value wrong.
     """
-    settings = _load_table(path, Settings)
-    appliances = []
+    settings: Settings = _load_table(path, Settings)
+    appliances: list[ApplianceSettings] = []
     seen: dict[str, Path] = {}
     for name in settings.panel.appliances:
         file = path.parent / name
-        # mypy wants one class where msgspec also takes a union
-        appliance = _load_table(file, ApplianceSettings)  # type: ignore[arg-type]
+        appliance: ApplianceSettings = _load_table(file, ApplianceSettings)
         _check_appliance(file, appliance)
         if appliance.id in seen:
             raise ConfigError(
@@ -316,10 +315,7 @@ def load(path: Path) -> Config:
     return Config(path=path, settings=settings, appliances=tuple(appliances))
 
 
-T = TypeVar("T")
-
-
-def _load_table(path: Path, kind: type[T]) -> T:
+def _load_table(path: Path, kind: Any) -> Any:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

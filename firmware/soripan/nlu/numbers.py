@@ -1,0 +1,36 @@
+"""Numbers as they are spoken.
+
+Korean counts with two sets of words: Sino-Korean ones (일, 이, 삼) for degrees, channels, minutes
+and millilitres, native ones (한, 두, 세) for things and hours. The words come from the CLDR
+rule-based number formats (package ``unicode_rbnf``).
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Final
+
+from unicode_rbnf import RbnfEngine
+
+NUMERALS: Final = {
+    "sino": ("ko", ("spellout-cardinal-sinokorean",)),
+    "native": ("ko", ("spellout-cardinal-native-attributive", "spellout-cardinal-native")),
+    "english": ("en", ("spellout-cardinal",)),
+}
+"""Name of a set of number words: its language and CLDR rule sets."""
+
+DEFAULT_NUMERALS: Final = {"ko": "sino", "en": "english"}
+
+
+@cache
+def _engine(language: str) -> RbnfEngine:
+    return RbnfEngine.for_language(language)
+
+
+def spoken(number: int, numerals: str) -> Iterator[str]:
+    """Yield the ways to say a number of at least 0, the usual one first, then its digits."""
+    language, rule_sets = NUMERALS[numerals]
+    texts = _engine(language).format_number(number).text_by_ruleset
+    seen = [texts[name].replace("-", " ") for name in rule_sets]
+    if numerals == "english" and number > 100 and number % 100:
+        seen.append(seen[0].replace("hundred ", "hundred and "))
+    yield from dict.fromkeys([*seen, str(number)])

@@ -24,6 +24,7 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Meta(gt=0.0, le=3600.0)]
 Pin = Annotated[int, Meta(ge=0, le=27)]
 """A GPIO number in Broadcom (BCM) counting, as printed on ``pinout``."""
+Celsius = Annotated[int, Meta(ge=-40, le=30)]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,7 +190,39 @@ class SwitchPin(Table, frozen=True, tag_field="type", tag="switch"):
 
     pin: Pin
     bounce: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.05
-    """Seconds in which further changes are taken for bouncing."""
+    """Seconds for which the contact must rest before a change of it counts."""
+
+
+OutputPin = RelayPin | LedPin
+AnyPin = OutputPin | SwitchPin
+
+
+class Pins(Table, frozen=True):
+    """Base of the ``[gpio]`` tables of appliances: each key is a property, each value its pin."""
+
+    def items(self) -> list[tuple[str, AnyPin]]:
+        """The properties that are on a pin."""
+        pins = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, pin) for name, pin in pins if pin is not None]
+
+
+class FridgePins(Pins, frozen=True):
+    """``[gpio]`` of a fridge. What is on no pin is only remembered."""
+
+    ice_maker: OutputPin | None = None
+    power_cool: OutputPin | None = None
+    power_freeze: OutputPin | None = None
+    fridge_light: OutputPin | None = None
+    vacation_mode: OutputPin | None = None
+    fridge_door: SwitchPin | None = None
+    freezer_door: SwitchPin | None = None
+
+
+class TvPins(Pins, frozen=True):
+    """``[gpio]`` of a TV. What is on no pin is only remembered."""
+
+    power: OutputPin | None = None
+    mute: OutputPin | None = None
 
 
 class FridgeSettings(Table, frozen=True, tag_field="kind", tag="fridge"):
@@ -199,13 +232,13 @@ class FridgeSettings(Table, frozen=True, tag_field="kind", tag="fridge"):
     """Its ``<appliance>`` in the topics."""
     driver: Literal["simulated", "gpio"] = "simulated"
     """``simulated`` keeps everything in memory, ``gpio`` switches pins."""
-    fridge_min: int = 1
-    fridge_max: int = 7
+    fridge_min: Celsius = 1
+    fridge_max: Celsius = 7
     """Limits of the fridge compartment's set temperature, degrees Celsius."""
-    freezer_min: int = -23
-    freezer_max: int = -15
+    freezer_min: Celsius = -23
+    freezer_max: Celsius = -15
     """Limits of the freezer's set temperature, degrees Celsius."""
-    gpio: dict[str, RelayPin | LedPin | SwitchPin] = {}
+    gpio: FridgePins = FridgePins()
     """Which property is on which pin, with ``driver = "gpio"``."""
 
 
@@ -221,8 +254,13 @@ class TvSettings(Table, frozen=True, tag_field="kind", tag="tv"):
     apps: list[Identifier] = field(
         default_factory=lambda: ["netflix", "youtube", "tving", "wavve", "disney_plus"]
     )
-    """The apps that can be launched."""
-    gpio: dict[str, RelayPin | LedPin | SwitchPin] = {}
+    """The apps that can be launched; ``none`` is the name for no app."""
+    gpio: TvPins = TvPins()
+    """Which property is on which pin, with ``driver = "gpio"``."""
+
+    def __post_init__(self) -> None:
+        if "none" in self.apps or len(set(self.apps)) < len(self.apps):
+            raise ValueError("`apps` holds “none”, or an app twice")
 
 
 ApplianceSettings = FridgeSettings | TvSettings

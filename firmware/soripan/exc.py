@@ -6,7 +6,9 @@ that says what is wrong and what to do; ``exit_code`` is what the command line e
 numbers are those of BSD's ``sysexits.h``).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 
@@ -69,6 +71,23 @@ class MicrophoneError(AudioError):
     """There is no such microphone, or it stopped."""
 
 
+class RefusedError(SoripanError, ValueError):
+    """Somebody asked for what cannot be.
+
+    ``code`` is short and stable: it is the code of the error event and the key of the sentence that
+    is spoken; ``values`` are what that sentence can say, such as the limits.
+    """
+
+    exit_code = 65  # EX_DATAERR
+
+    def __init__(
+        self, message: str, code: str, values: Mapping[str, str | int] = MappingProxyType({})
+    ) -> None:
+        self.code = code
+        self.values = values
+        super().__init__(message)
+
+
 class ApplianceError(SoripanError):
     """An appliance cannot do what it was asked."""
 
@@ -77,14 +96,33 @@ class UnknownPropertyError(ApplianceError, LookupError):
     """The appliance has no such property."""
 
 
-class PropertyValueError(ApplianceError, ValueError):
-    """The value is out of range, of the wrong kind, or the property is read-only."""
+class PropertyValueError(ApplianceError, RefusedError):
+    """The value is out of range, of the wrong kind, or the property cannot be set (now).
+
+    ``values`` always names the ``property``; the appliances say what else is in it.
+    """
 
 
 class DriverError(ApplianceError, OSError):
     """The hardware behind an appliance did not answer."""
 
     exit_code = 69  # EX_UNAVAILABLE
+
+
+class TimerError(RefusedError):
+    """A timer cannot be started or found."""
+
+
+class StateError(SoripanError, OSError):
+    """What must survive a power failure cannot be kept."""
+
+    exit_code = 74  # EX_IOERR
+
+
+class BusyError(SoripanError, BlockingIOError):
+    """Another soripan is working with the same state."""
+
+    exit_code = 75  # EX_TEMPFAIL
 
 
 class BrokerError(SoripanError, ConnectionError):

@@ -1,1 +1,1 @@
-"""The panel's side of MQTT: client, topics, messages."""
+"""The panel's side of MQTT: topics, messages, the client, and what it publishes of itself."""

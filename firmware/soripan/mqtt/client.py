@@ -1,0 +1,577 @@
+"""The panel's connection to its broker.
+
+paho runs its loop in a thread of its own; nothing here makes the caller wait for the network. What
+comes in is kept in an inbox that the pipeline empties, so that appliances are only ever touched by
+one thread. Every queue is bounded: what does not fit is dropped, counted and logged.
+"""
+
+import logging
+import math
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from soripan.config import MqttSettings
+from soripan.events import Error, Event, EventBus
+from soripan.exc import BrokerError, ConfigError, MessageError
+from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode, encode_event
+from soripan.mqtt.topics import Topics
+
+log = logging.getLogger(__name__)
+
+BACK_OFF: Final = (1, 60)
+"""Seconds between attempts to connect: at first, and at most."""
+
+INBOX: Final = 256
+"""Messages that may wait for the pipeline."""
+
+SESSION_EXPIRY: Final = 60
+"""Seconds of absence over which the broker keeps what came in for the panel. Replies survive a
+short outage; what is older than this is of no use: nobody wants last hour's command carried out."""
+
+MAX_PACKET: Final = 4 * MAX_PAYLOAD
+"""Bytes. The broker is asked to keep larger packets to itself, so they take no memory here."""
+
+_SHORT: Final = 3.0
+"""Seconds. A connection that is lost sooner is suspicious."""
+
+# MQTT 5 reason codes.
+_UNSPECIFIED: Final = 128
+_NOT_AUTHORISED: Final = {134, 135}
+_UNSUPPORTED_VERSION: Final = 132
+_TAKEN_OVER: Final = 142
+
+
+@dataclass(frozen=True, slots=True)
+class SetMessage:
+    """Somebody wants a property set."""
+
+    appliance: str
+    property: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyMessage:
+    """A bridge answered."""
+
+    reply: Reply
+
+
+class _Phase(Enum):
+    """How far the connection has got."""
+
+    TRYING = auto()
+    REFUSED = auto()
+    CONNECTED = auto()
+    LOST = auto()
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A request that the broker has not acknowledged yet."""
+
+    topic: str
+    payload: bytes
+    correlation: bytes
+    deadline: float | None
+    """On the monotonic clock; None: it is never too late."""
+    info: paho.MQTTMessageInfo | None = None
+
+    @property
+    def acknowledged(self) -> bool:
+        return (
+            self.info is not None
+            and self.info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+            and self.info.is_published()
+        )
+
+
+class _Drops:
+    """Counts what is dropped, and says so at most every ten seconds for each kind."""
+
+    _INTERVAL: Final = 10.0
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._said: dict[str, tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def count(self, what: str, why: str) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self.counts[what] += 1
+            total = self.counts[what]
+            then, before = self._said.get(what, (-math.inf, 0))
+            if now - then < self._INTERVAL:
+                return
+            self._said[what] = (now, total)
+        log.warning("dropped: %d x %s, the last because: %s", total - before, what, why)
+
+
+class Client:
+    """A panel at its broker.
+
+    Args:
+        settings: the broker.
+        panel: the panel's id.
+        bus: told of a broker that refuses the panel (``Error`` with code ``broker``).
+
+    Raises:
+        ConfigError: the password or the certificate authority cannot be read.
+    """
+
+    def __init__(self, settings: MqttSettings, panel: str, bus: EventBus) -> None:
+        self.topics = Topics(settings.prefix, panel)
+        self._settings = settings
+        self._bus = bus
+        self._hooks: list[Callable[[], None]] = []
+        self._inbox: deque[SetMessage | ReplyMessage] = deque(maxlen=INBOX)
+        self._errors: deque[Error] = deque(maxlen=8)
+        self._drops = _Drops()
+        # Order of locks: this one, then paho's own. paho calls on_publish, and sometimes
+        # on_disconnect, with its locks held, so those two must not take this one.
+        self._lock = threading.Lock()
+        self._requests: list[_Outgoing] = []
+        self._events: deque[paho.MQTTMessageInfo] = deque()
+        self._phase = _Phase.TRYING
+        self._since = 0.0
+        self._trouble = ""
+        self._told: set[str] = set()
+        self._closed = False
+        client_id = f"{settings.prefix}-{panel}".replace("/", "-")
+        self._paho = self._set_up(_new_paho(settings, client_id))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted the panel and is not known to be gone."""
+        return self._phase is _Phase.CONNECTED
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many of each kind were dropped since the start."""
+        return dict(self._drops.counts)
+
+    def on_connect(self, hook: Callable[[], None]) -> None:
+        """Call ``hook`` at once if there is a connection, and after each one made from now on.
+
+        That is in paho's thread, so it must not wait. Nothing that is retained is kept for a broker
+        that is away; hooks publish it then.
+        """
+        self._hooks.append(hook)
+        if self.connected:
+            hook()
+
+    def start(self) -> None:
+        """Begin to connect, and return at once. A broker that is absent is tried for ever."""
+        self._paho.connect_async(
+            self._settings.host,
+            self._settings.port,
+            self._settings.keepalive,
+            # Clean at the first connection only: after a restart nothing old is carried out.
+            clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=_properties(
+                PacketTypes.CONNECT,
+                SessionExpiryInterval=SESSION_EXPIRY,
+                MaximumPacketSize=MAX_PACKET,
+            ),
+        )
+        self._paho.loop_start()
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Say ``offline``, give it ``timeout`` seconds to go out, and disconnect."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            if lost := sum(not request.acknowledged for request in self._requests):
+                log.warning("closing with %d request(s) that the broker did not take", lost)
+        if self.connected:
+            offline = self._paho.publish(self.topics.availability, "offline", qos=1, retain=True)
+            with suppress(RuntimeError, ValueError):  # the connection has just been lost
+                offline.wait_for_publish(timeout)
+        self._paho.disconnect()
+        # paho may be resolving a name or connecting; that can take longer than we want to wait.
+        stopper = threading.Thread(target=self._paho.loop_stop, daemon=True)
+        stopper.start()
+        stopper.join(timeout)
+
+    # What goes out
+
+    def publish(
+        self, topic: str, payload: str | bytes, *, qos: int = 1, retain: bool = False
+    ) -> bool:
+        """Publish, without waiting; False if it was dropped: no connection, or a full queue."""
+        return self._publish("message", topic, payload, qos, retain)
+
+    def publish_state(self, appliance: str, name: str, value: str) -> bool:
+        """Publish the value of a property, retained.
+
+        While the broker is away this does nothing: the hooks of :meth:`on_connect` publish what is
+        true then. Sending it late instead could leave an old value behind a newer one.
+        """
+        if not self.connected:
+            return False
+        return self._publish("state", self.topics.state(appliance, name), value, 1, True)
+
+    def publish_event(self, event: Event) -> bool:
+        """Publish an event that has a topic, with QoS 0; False if it was dropped."""
+        if event.topic is None:
+            raise ValueError(f"{type(event).__name__} has no topic")
+        payload = encode_event(event, datetime.now(UTC))
+        return self._publish("event", self.topics.event(event.topic), payload, 0, False)
+
+    def publish_request(self, request: Request, expiry: float | None) -> bool:
+        """Publish a request, or keep it until the broker is back.
+
+        Args:
+            request: goes to the bridges of its assistant.
+            expiry: seconds after which nobody shall get it any more; None: never.
+
+        Returns:
+            False if it was refused, because too many are waiting.
+        """
+        deadline = None if expiry is None else time.monotonic() + expiry
+        topic = self.topics.request(request.assistant)
+        outgoing = _Outgoing(topic, encode(request), request.id.encode(), deadline)
+        with self._lock:
+            self._requests = [other for other in self._requests if not other.acknowledged]
+            if self._closed or len(self._requests) >= self._settings.queue:
+                self._drops.count("request", "the client is closed, or too many are waiting")
+                return False
+            if self.connected and not self._send(outgoing):
+                self._drops.count("request", "paho's queue is full")
+                return False
+            self._requests.append(outgoing)
+        return True
+
+    def _publish(self, what: str, topic: str, payload: str | bytes, qos: int, retain: bool) -> bool:
+        with self._lock:
+            if self._closed or not self.connected:
+                self._drops.count(what, "there is no connection to the broker")
+                return False
+            if qos == 0 and not self._room_for_event():
+                self._drops.count(what, "the broker does not take them fast enough")
+                return False
+            info = self._paho.publish(topic, payload, qos, retain)
+            if qos == 0:
+                self._events.append(info)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            self._drops.count(what, paho.error_string(info.rc))
+        return info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _room_for_event(self) -> bool:
+        """Whether another message with QoS 0 may wait; paho itself sets no limit to them."""
+        while self._events and (self._events[0].rc or self._events[0].is_published()):
+            self._events.popleft()
+        return len(self._events) < self._settings.queue
+
+    def _send(self, request: _Outgoing) -> bool:
+        """Hand a request to paho; False if it does not take it."""
+        properties = _properties(
+            PacketTypes.PUBLISH,
+            ResponseTopic=self.topics.reply,
+            CorrelationData=request.correlation,
+            ContentType="application/json",
+        )
+        if request.deadline is not None:
+            seconds = math.ceil(request.deadline - time.monotonic())
+            properties.MessageExpiryInterval = max(1, seconds)
+        request.info = self._paho.publish(
+            request.topic, request.payload, qos=1, properties=properties
+        )
+        return request.info.rc is not MQTTErrorCode.MQTT_ERR_QUEUE_SIZE
+
+    def _resend(self) -> None:
+        """After a connection was made: send what is not acknowledged and not too late."""
+        waiting = [request for request in self._requests if not request.acknowledged]
+        # paho would send its own copies again whatever their age, and old states too.
+        self._paho.drop_out_messages()
+        self._requests = []
+        for request in waiting:
+            if request.deadline is not None and request.deadline <= time.monotonic():
+                self._drops.count("request", "it expired while the broker was away")
+            else:
+                self._send(request)
+                self._requests.append(request)
+
+    # What comes in
+
+    def poll(self) -> list[SetMessage | ReplyMessage]:
+        """What has come in since the last call. Never waits.
+
+        The client's own errors are published on the event bus from here, so that handlers run in
+        the pipeline's thread and not in paho's.
+        """
+        while self._errors:
+            self._bus.publish(self._errors.popleft())
+        return [self._inbox.popleft() for _ in range(len(self._inbox))]
+
+    def _receive(self, message: paho.MQTTMessage) -> None:
+        topic, payload = message.topic, bytes(message.payload)
+        if message.retain:
+            # It would be carried out at each reconnection.
+            raise MessageError(f"{topic}: it is retained; clear it with an empty retained message")
+        if len(payload) > MAX_PAYLOAD:
+            raise MessageError(f"{topic}: it has {len(payload)} bytes")
+        if topic == self.topics.reply:
+            self._enqueue(ReplyMessage(decode_reply(payload)))
+        elif (target := self.topics.parse_set(topic)) is None:
+            raise MessageError(f"{topic}: no such topic")
+        elif payload:  # an empty one only clears what was retained
+            try:
+                self._enqueue(SetMessage(*target, payload.decode("utf-8")))
+            except UnicodeDecodeError:
+                raise MessageError(f"{topic}: it is not UTF-8") from None
+
+    def _enqueue(self, message: SetMessage | ReplyMessage) -> None:
+        # A deque that is full drops its oldest: of many values for a property the last one counts.
+        if len(self._inbox) == INBOX:
+            self._drops.count("incoming message", "the pipeline does not take them fast enough")
+        self._inbox.append(message)
+
+    # What paho calls, in its own thread
+
+    def _set_up(self, client: paho.Client) -> paho.Client:
+        client.will_set(self.topics.availability, "offline", qos=1, retain=True)
+        client.reconnect_delay_set(*BACK_OFF)
+        # Room for all requests that may wait, as many states, and the availability.
+        client.max_queued_messages_set(2 * self._settings.queue + 1)
+        client.on_pre_connect = self._on_pre_connect
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        return client
+
+    def _on_pre_connect(self, _client: paho.Client, _data: Any) -> None:
+        self._phase = _Phase.TRYING
+
+    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
+        # paho calls this where it has caught the exception, and does not pass it on.
+        error = sys.exc_info()[1]
+        why = _explain(error, self._settings) if isinstance(error, OSError) else str(error)
+        self._say(f"{why}; trying again")
+
+    def _on_connect(
+        self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            self._phase = _Phase.REFUSED
+            self._say(_refusal(reason, self._settings), tell=True)
+            return
+        client.subscribe([(self.topics.set_filter, 1), (self.topics.reply, 1)])
+        with self._lock:
+            self._phase = _Phase.CONNECTED
+            self._since = time.monotonic()
+            # Requests first: "online" must find room in paho's queue whatever waits.
+            self._resend()
+            client.publish(self.topics.availability, "online", qos=1, retain=True)
+        self._trouble = ""
+        log.info("connected to the broker at %s", _address(self._settings))
+        for hook in self._hooks:
+            try:
+                hook()
+            except Exception:
+                log.exception("a hook failed after the connection was made")
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        # paho reports some losses twice, and the end of a connection that was refused.
+        phase, self._phase = self._phase, _Phase.LOST
+        if self._closed:
+            return
+        if phase is _Phase.CONNECTED and reason.value == _TAKEN_OVER:
+            self._say(
+                "another client took this panel's name: give each panel its own id", tell=True
+            )
+        elif phase is _Phase.CONNECTED:
+            why = "it hung up" if reason.value == _UNSPECIFIED else str(reason)
+            if reason.value == _UNSPECIFIED and time.monotonic() - self._since < _SHORT:
+                # mosquitto 2.0.11 gives no reason when it throws out a double.
+                why += " at once (does another panel have the same id?)"
+            self._say(f"lost the broker at {_address(self._settings)}: {why}; trying again")
+        elif phase is _Phase.TRYING:
+            self._say(f"{_hung_up(self._settings)}; trying again")
+
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, _mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            topics = f"{self.topics.prefix}/{self.topics.panel}/#"
+            message = f"the broker refuses to publish ({reason}): allow the panel {topics}"
+            if message not in self._told:
+                self._tell(message)
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            self._receive(message)
+        except MessageError as error:
+            self._drops.count("incoming message", str(error))
+        except Exception:  # it would end paho's thread
+            log.exception("a message could not be dealt with")
+
+    def _say(self, trouble: str, *, tell: bool = False) -> None:
+        """Log trouble with the connection, unless it is the one we already have."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if tell:
+            self._tell(trouble)
+        else:
+            log.warning("%s", trouble)
+
+    def _tell(self, message: str) -> None:
+        """Log an error that somebody must set right; the event bus hears of it once."""
+        log.error("%s", message)
+        if message not in self._told:
+            self._told.add(message)
+            self._errors.append(Error(code="broker", message=message))
+
+
+def probe(settings: MqttSettings, timeout: float = 5.0) -> str:
+    """Connect once, disconnect, and describe the connection.
+
+    Raises:
+        BrokerError: it did not work; the message says why and what to do.
+        ConfigError: the password or the certificate authority cannot be read.
+    """
+    # A name of its own: with the panel's it would throw out the panel that is running.
+    client = _new_paho(
+        settings, f"{settings.prefix}-probe-{uuid.uuid4().hex[:8]}".replace("/", "-")
+    )
+    answers: list[ReasonCode] = []
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
+    client.connect_timeout = timeout
+    deadline = time.monotonic() + timeout
+    try:
+        code = client.connect(settings.host, settings.port, settings.keepalive)
+        while not answers and not code and time.monotonic() < deadline:
+            code = client.loop(0.1)
+    except OSError as error:
+        raise BrokerError(_explain(error, settings)) from None
+    finally:
+        client.disconnect()
+    if not answers and code:
+        raise BrokerError(_hung_up(settings))
+    if not answers:
+        raise BrokerError(f"{_address(settings)} gives no answer: not a broker, or check port, tls")
+    if answers[0].is_failure:
+        raise BrokerError(_refusal(answers[0], settings))
+    name = f" as {settings.username}" if settings.username else ""
+    return f"{_address(settings)}, MQTT 5{' over TLS' if settings.tls else ''}{name}"
+
+
+def _new_paho(settings: MqttSettings, client_id: str) -> paho.Client:
+    """A paho client with name, password and TLS as in the settings."""
+    try:
+        settings.host.encode("idna")
+    except UnicodeError:  # paho's thread would end with it
+        raise ConfigError(
+            "panel.toml", "mqtt.host", f"“{settings.host}” cannot be a host's name", "correct it"
+        ) from None
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
+    )
+    if settings.username:
+        client.username_pw_set(settings.username, _password(settings.password_file))
+    elif settings.password_file:
+        raise ConfigError(
+            "panel.toml", "mqtt.username", "is missing, but there is a password", "add it"
+        )
+    if settings.tls:
+        try:
+            ca_file = str(Path(settings.ca_file).expanduser()) if settings.ca_file else None
+            client.tls_set(ca_certs=ca_file)
+        except OSError as error:  # ssl.SSLError too: the file is no certificate
+            raise ConfigError(
+                settings.ca_file, "mqtt.ca_file", f"cannot be used: {error}", "name a PEM file"
+            ) from None
+    return client
+
+
+def _password(name: str) -> str | None:
+    """The first line of the password file, or of the systemd credential of that name."""
+    if not name:
+        return None
+    path = Path(name).expanduser()
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and "/" not in name:
+        path = Path(credentials) / name
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError(
+            path, "mqtt.password_file", f"cannot be read: {problem}", "check name and owner"
+        ) from None
+    password = lines[0].strip() if lines else ""
+    if not password:
+        raise ConfigError(path, "mqtt.password_file", "has no first line", "put the password there")
+    return password
+
+
+def _properties(packet: int, **values: Any) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def _address(settings: MqttSettings) -> str:
+    return f"{settings.host}:{settings.port}"
+
+
+def _explain(error: OSError, settings: MqttSettings) -> str:
+    """Why no connection could be opened, and what to do about it."""
+    address = _address(settings)
+    match error:
+        case socket.gaierror():
+            return f"the name {settings.host} cannot be resolved: check host"
+        case ConnectionRefusedError():
+            return f"nothing listens at {address}: start the broker, or check host and port"
+        case ssl.SSLCertVerificationError():
+            why = error.verify_message
+            return f"the certificate of {address} is not trusted: {why}; check ca_file"
+        case ssl.SSLError():
+            return f"no TLS with {address}: {error.reason or error}; check port and tls"
+        case TimeoutError():
+            return f"no answer from {address}: check host, port, tls and the network"
+        case _:
+            return (
+                f"no connection to {address}: {error.strerror or error}; check port, tls, network"
+            )
+
+
+def _refusal(reason: ReasonCode, settings: MqttSettings) -> str:
+    """Why the broker does not want us, and what to do about it."""
+    address = _address(settings)
+    if reason.value in _NOT_AUTHORISED:
+        return f"the broker at {address} refuses us ({reason}): check username and password_file"
+    if reason.value == _UNSUPPORTED_VERSION:
+        return f"the broker at {address} does not speak MQTT 5: use mosquitto 1.6 or later"
+    return f"the broker at {address} refuses us: {reason}"
+
+
+def _hung_up(settings: MqttSettings) -> str:
+    return f"{_address(settings)} hangs up: not a broker with MQTT 5, or check port and tls"

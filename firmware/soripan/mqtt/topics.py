@@ -1,0 +1,51 @@
+"""The topics of one panel. ``config/asyncapi.yaml`` describes what is on them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Builds and takes apart the topics of a panel."""
+
+    prefix: str
+    """First level, or levels, of every topic."""
+    panel: str
+    """The panel's id."""
+
+    @property
+    def availability(self) -> str:
+        """Whether the panel is there: ``online`` or ``offline``, retained."""
+        return self._topic("availability")
+
+    def state(self, appliance: str, name: str) -> str:
+        """The value of the property ``name`` of an appliance, retained."""
+        return self._topic("state", appliance, name)
+
+    @property
+    def set_filter(self) -> str:
+        """All topics on which others set properties."""
+        return self._topic("set", "+", "+")
+
+    def parse_set(self, topic: str) -> tuple[str, str] | None:
+        """Appliance and property that a set topic names; None if it is no set topic of ours."""
+        head = self._topic("set", "")
+        levels = topic.removeprefix(head).split("/")
+        if not topic.startswith(head) or len(levels) != 2 or not all(levels):
+            return None
+        return levels[0], levels[1]
+
+    def event(self, name: str) -> str:
+        """Where events of this name are told."""
+        return self._topic("event", name)
+
+    def request(self, assistant: str) -> str:
+        """Where the bridges of an assistant take requests from."""
+        return self._topic("request", assistant)
+
+    @property
+    def reply(self) -> str:
+        """Where bridges answer."""
+        return self._topic("reply")
+
+    def _topic(self, *levels: str) -> str:
+        return "/".join((self.prefix, self.panel, *levels))

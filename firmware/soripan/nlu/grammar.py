@@ -6,7 +6,7 @@ describe. The parser finds the cheapest path of a transcript through it.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -52,12 +52,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A step from one state to another. It takes ``text``, any one letter, or nothing."""
+    """A step from one state to another. It takes ``text``, any one letter, or nothing.
+
+    Only a step that takes any letter costs something.
+    """
 
     target: int
     text: str = ""
     """Normalised; a space at an end says that a word begins or ends there."""
     any_letter: bool = False
+    cost: int = 0
     mark: Mark | None = None
 
 
@@ -80,7 +84,7 @@ class _Compiler:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
         self._grammar = Grammar(templates.language)
-        self._numbers: dict[str, Mapping[str, int]] = {}
+        self._numbers: dict[tuple[int, tuple[str, ...]], list[tuple[str, ...]]] = {}
 
     def compile(self) -> Grammar:
         for sentence in self._templates.sentences:
@@ -140,27 +144,34 @@ class _Compiler:
     def _rule(self, name: str, start: int) -> int:
         rule = self._templates.rules[name]
         slot = self._templates.collect.get(name)
+        repeat = name in self._templates.repeat
+        if repeat:
+            start = self._step(start)  # a state of its own, so that only this rule leads back to it
         if slot is None:
-            return self._build(rule.expression, start)
-        begin = self._step(start, mark=Mark(Kind.OBJECT, slot))
-        return self._step(self._build(rule.expression, begin), mark=Mark(Kind.END_OBJECT, slot))
+            end = self._build(rule.expression, start)
+        else:
+            begin = self._step(start, mark=Mark(Kind.OBJECT, slot))
+            inner = self._build(rule.expression, begin)
+            end = self._step(inner, mark=Mark(Kind.END_OBJECT, slot))
+        if repeat:
+            self._arc(end, Arc(start))
+            end = self._step(end)  # what follows must not begin inside the loop
+        return end
 
     def _list(self, reference: ListReference, start: int) -> int:
         entry, slot = self._templates.lists[reference.list_name], reference.slot_name
         if isinstance(entry, OpenList):
             begin = self._step(start, mark=Mark(Kind.OPEN, slot))
-            inside = self._step(begin, any_letter=True)
-            self._arc(inside, Arc(inside, any_letter=True))
+            inside = self._step(begin, any_letter=True, cost=entry.cost)
+            self._arc(inside, Arc(inside, any_letter=True, cost=entry.cost))
             return self._step(inside, mark=Mark(Kind.CLOSE, slot))
         if isinstance(entry, RangeList):
             return self._range(entry, slot, start)
-        return self._join(
-            self._step(
-                self._build(value.template.expression, start),
-                mark=Mark(Kind.VALUE, slot, value.value),
-            )
-            for value in entry.values
-        )
+        end = self._state()
+        for value in entry.values:
+            said = self._build(value.template.expression, start)
+            self._arc(said, Arc(end, mark=Mark(Kind.VALUE, slot, value.value)))
+        return end
 
     def _range(self, entry: RangeList, slot: str, start: int) -> int:
         """A tree of letters: numbers that begin alike share the beginning."""
@@ -169,16 +180,21 @@ class _Compiler:
         branches: dict[tuple[int, str], int] = {}
         for number in range(entry.start, entry.stop + 1, entry.step):
             mark = Mark(Kind.VALUE, slot, number * entry.multiplier)
-            for words in dict.fromkeys(w for n in entry.numerals for w in spoken(number, n)):
+            for units in self._spoken(number, entry.numerals):
                 state = root
-                for word in _units(words, self._templates.language):
+                for word in units:
                     if (state, word) not in branches:
                         branches[state, word] = self._step(state, text=word)
                     state = branches[state, word]
                 self._arc(state, Arc(end, mark=mark))
         return end
 
-
-def _units(words: str, language: str) -> Iterable[str]:
-    """What a number is built of: syllables in Korean, words elsewhere."""
-    return words.replace(" ", "") if language == "ko" else words.split()
+    def _spoken(self, number: int, numerals: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+        """The ways to say a number, each as what it is built of: syllables, or English words."""
+        key = number, numerals
+        if key not in self._numbers:
+            ways = dict.fromkeys(words for name in numerals for words in spoken(number, name))
+            korean = self._templates.language == "ko"
+            units = (tuple(words.replace(" ", "") if korean else words.split()) for words in ways)
+            self._numbers[key] = list(dict.fromkeys(units))
+        return self._numbers[key]

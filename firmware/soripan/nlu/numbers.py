@@ -18,6 +18,9 @@ NUMERALS: Final = {
 }
 """Name of a set of number words: its language and CLDR rule sets."""
 
+MINUS: Final = {"ko": "마이너스", "en": "minus"}
+"""How the sign of a number below zero is spoken."""
+
 DEFAULT_NUMERALS: Final = {"ko": "sino", "en": "english"}
 
 
@@ -29,7 +32,7 @@ def _engine(language: str) -> RbnfEngine:
 def spoken(number: int, numerals: str) -> Iterator[str]:
     """Yield the ways to say a number of at least 0, the usual one first, then its digits."""
     language, rule_sets = NUMERALS[numerals]
-    texts = _engine(language).format_number(number).text_by_ruleset
+    texts = _engine(language).format_number(number, ruleset_names=list(rule_sets)).text_by_ruleset
     seen = [texts[name].replace("-", " ") for name in rule_sets]
     if numerals == "english" and number > 100 and number % 100:
         seen.append(seen[0].replace("hundred ", "hundred and "))

@@ -2,19 +2,25 @@
 
 White space does not count, because the recogniser splits Korean words as its lexicon does
 ("온도 를", "도 로") and people as they like. Literal text is free; each letter that an open slot
-takes costs 1. So a sentence that the templates spell out wins over one that they merely allow, and
-an open slot is as short as it can be.
+takes costs something. So a sentence that the templates spell out wins over one that they merely
+allow, and an open slot is as short as it can be.
 """
 
 import heapq
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from soripan.nlu.grammar import Arc, Grammar, Kind, Mark
 from soripan.nlu.intents import INTENTS, Intent, Slot
+from soripan.nlu.numbers import MINUS
 from soripan.nlu.text import normalise
+
+_LONGEST: Final = 200
+"""Letters beyond which a text is not looked at: more than anybody says in one go."""
+_SIGN: Final = re.compile(r"(?<!\S)[-−](?=\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +48,28 @@ class Parser:
         self._grammar = grammar
         # Korean particles stick to the word before them, so an open slot may end inside a word.
         self._ends_at_words = grammar.language != "ko"
-        self._letters = [[arc.text.replace(" ", "") for arc in arcs] for arcs in grammar.arcs]
+        self._steps = [_by_letter(arcs) for arcs in grammar.arcs]
 
     def parse(self, text: str) -> Parse | None:
         """Understand a text, or return None."""
-        words = normalise(text).split()
+        words = normalise(_SIGN.sub(f"{MINUS[self._grammar.language]} ", text)).split()
         letters = "".join(words)
         # Where in the letters words begin, and the end.
         starts = list(itertools.accumulate((len(word) for word in words), initial=0))
-        if not letters:
+        if not 0 < len(letters) <= _LONGEST:
             return None
         found = self._search(letters, frozenset(starts))
         if found is None:
             return None
-        cost, final, last = found
+        final, last = found
         template = self._grammar.finals[final]
         slots = dict(template.slots)
-        slots.update(_Slots(words, starts).read(last))
+        reader = _Slots(words, starts)
+        slots.update(reader.read(last))
         _set_defaults(slots, INTENTS[template.intent])
-        return Parse(Intent(template.intent, slots), cost)
+        return Parse(Intent(template.intent, slots), reader.open_letters)
 
-    def _search(self, text: str, starts: frozenset[int]) -> tuple[int, int, _Step | None] | None:
+    def _search(self, text: str, starts: frozenset[int]) -> tuple[int, _Step | None] | None:
         """Dijkstra's algorithm over (state, position)."""
         order = itertools.count()  # of equals, the one written first in the templates
         heap: list[tuple[int, int, int, int, _Step | None]] = [(0, 0, 0, 0, None)]
@@ -73,17 +80,15 @@ class Parser:
                 continue
             done.add((state, position))
             if position == len(text) and state in self._grammar.finals:
-                return cost, state, step
-            letters = self._letters[state]
-            for index, arc in enumerate(self._grammar.arcs[state]):
+                return state, step
+            here = text[position : position + 1]
+            for arc, letters in self._steps[state].get(here, self._steps[state][""]):
                 if arc.any_letter:
-                    if position < len(text):
-                        entry = (cost + 1, next(order), arc.target, position + 1, step)
+                    if here:
+                        entry = (cost + arc.cost, next(order), arc.target, position + 1, step)
                         heapq.heappush(heap, entry)
-                elif text.startswith(letters[index], position) and self._allowed(
-                    arc, position, starts
-                ):
-                    after = position + len(letters[index])
+                elif text.startswith(letters, position) and self._allowed(arc, position, starts):
+                    after = position + len(letters)
                     passed = _Step(arc.mark, position, step) if arc.mark else step
                     heapq.heappush(heap, (cost, next(order), arc.target, after, passed))
         return None
@@ -99,12 +104,30 @@ class Parser:
         return True
 
 
+def _by_letter(arcs: Sequence[Arc]) -> dict[str, list[tuple[Arc, str]]]:
+    """The arcs that may be taken before a letter, with what they take; under "" before any other.
+
+    Without this, every list with all its values would be tried at every letter.
+    """
+    steps: dict[str, list[tuple[Arc, str]]] = {"": []}
+    for arc in arcs:
+        letters = arc.text.replace(" ", "")
+        if letters:
+            steps.setdefault(letters[0], list(steps[""])).append((arc, letters))
+        else:
+            for each in steps.values():
+                each.append((arc, letters))
+    return steps
+
+
 class _Slots:
     """Reads the slots off a path."""
 
     def __init__(self, words: Sequence[str], starts: Sequence[int]) -> None:
         self._words = words
         self._starts = starts
+        self.open_letters = 0
+        """How many letters the open slots took."""
 
     def read(self, last: _Step | None) -> dict[str, Any]:
         steps = []
@@ -125,6 +148,7 @@ class _Slots:
                     opened = step.position
                 case Kind.CLOSE:
                     target[slot] = self._between(opened, step.position)
+                    self.open_letters += step.position - opened
                 case Kind.VALUE:
                     target[slot] = _add(target.get(slot), step.mark.value)
         return slots

@@ -2,12 +2,14 @@
 
 The files are in hassil's format (https://github.com/OHF-Voice/hassil): ``intents`` with ``data`` of
 ``sentences`` and fixed ``slots``, ``expansion_rules`` and ``lists``; the sentences are parsed by
-hassil. Three keys are ours: a rule named under ``collect`` adds one object to the slot it is mapped
-to wherever it is used; ``numerals`` of a number list says with which words to count; ``names`` of a
-list value gives its name in other languages. Every mistake is reported with its file and line.
+hassil. Six keys are ours. A rule named under ``collect`` adds one object to the slot it is mapped
+to wherever it is used; one under ``repeat`` may be said several times in a row. ``numerals`` of a
+number list says with which words to count, ``multiplier`` what one of it means. ``cost`` of an open
+list (``wildcard``) is what each letter of it costs the parser. ``names`` of a list value are its
+names in other languages. Every mistake is reported with its file and line.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,9 @@ class RangeList:
 class OpenList:
     """Any words at all, at least one."""
 
+    cost: int
+    """What each of their letters costs: the parser takes the cheapest way to read a sentence."""
+
 
 SlotList = TextList | RangeList | OpenList
 
@@ -106,9 +111,14 @@ class Templates:
     lists: Mapping[str, SlotList]
     collect: Mapping[str, str]
     """Rule name to the slot to which each use of the rule adds one object."""
+    repeat: frozenset[str]
+    """Rules that may be said several times in a row."""
 
     def literals(self) -> Iterator[tuple[str, Origin]]:
-        """Every stretch of literal text in the templates, with its place."""
+        """Every stretch of literal text in the templates, with its place.
+
+        Digits are left out: they are for texts that were typed.
+        """
         values = (
             value.template
             for entry in self.lists.values()
@@ -132,8 +142,16 @@ def load(folder: Path, language: str) -> Templates:
     reader = _Reader(language)
     for path in files:
         reader.read(path)
+    for name, origin in reader.spoken_of.items():
+        if name not in reader.rules:
+            raise origin.error(f"there is no rule <{name}>")
     templates = Templates(
-        language, tuple(reader.sentences), reader.rules, reader.lists, reader.collect
+        language,
+        tuple(reader.sentences),
+        reader.rules,
+        reader.lists,
+        reader.collect,
+        frozenset(reader.repeat),
     )
     _Checker(templates).check()
     return templates
@@ -160,8 +178,10 @@ _LineLoader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 # YAML 1.1 takes on, off, yes and no for booleans; here they are words.
 _LineLoader.add_constructor("tag:yaml.org,2002:bool", _construct_text)
 
-_FILE_KEYS = {"language", "intents", "expansion_rules", "lists", "collect"}
-_LIST_KEYS = {"values", "range", "wildcard"}
+_FILE_KEYS = {"language", "intents", "expansion_rules", "lists", "collect", "repeat"}
+_LIST_KINDS = {"values", "range", "wildcard"}
+_LARGEST = 10_000
+"""Largest number of a range: each has its place in the grammar."""
 _RANGE_KEYS = {"from", "to", "step", "multiplier", "numerals"}
 
 
@@ -174,6 +194,9 @@ class _Reader:
     rules: dict[str, Template] = field(default_factory=dict)
     lists: dict[str, SlotList] = field(default_factory=dict)
     collect: dict[str, str] = field(default_factory=dict)
+    repeat: set[str] = field(default_factory=set)
+    spoken_of: dict[str, Origin] = field(default_factory=dict)
+    """The rules that ``collect`` and ``repeat`` name, and where."""
     path: Path = Path()
 
     def read(self, path: Path) -> None:
@@ -188,88 +211,117 @@ class _Reader:
         top = self._table(raw, "the file", _FILE_KEYS)
         if top.get("language") != self.language:
             raise self._error(top.get("language"), f"the language must be “{self.language}”")
-        for name, body in self._table(top.get("intents", {}), "intents").items():
+        for name, body in self._section(top, "intents"):
             self._intent(name, body)
-        for name, text in self._table(top.get("expansion_rules", {}), "expansion_rules").items():
+        for name, text in self._section(top, "expansion_rules"):
             self._new(name, self.rules, "rule")
-            self.rules[str(name)] = self._template(text)
-        for name, body in self._table(top.get("lists", {}), "lists").items():
+            self.rules[str(name)] = self._template(text, name)
+        for name, body in self._section(top, "lists"):
             self._new(name, self.lists, "list")
             self.lists[str(name)] = self._list(name, body)
-        for name, slot in self._table(top.get("collect", {}), "collect").items():
+        for name, slot in self._section(top, "collect"):
             self._new(name, self.collect, "collected rule")
             self.collect[str(name)] = str(slot)
+            self._speaks_of(name)
+        for key in top:
+            for name in self._items(top[key], key, "repeat") if key == "repeat" else ():
+                self.repeat.add(str(name))
+                self._speaks_of(name)
 
     def _intent(self, name: object, body: object) -> None:
         if name not in INTENTS:
             raise self._error(name, f"there is no intent “{name}”")
-        for block in self._table(body, str(name), {"data"}).get("data", []):
-            table = self._table(block, f"the data of {name}", {"sentences", "slots"})
-            slots = {str(k): _plain(v) for k, v in self._table(table.get("slots", {}), "").items()}
-            sentences = table.get("sentences")
-            if not isinstance(sentences, list) or not sentences:
-                raise self._error(name, f"“sentences” of {name} must be a list of sentences")
+        for block in self._items(
+            self._table(body, str(name), {"data"}, name).get("data"), name, f"the data of {name}"
+        ):
+            table = self._table(block, f"the data of {name}", {"sentences", "slots"}, name)
+            fixed = self._table(table.get("slots", {}), f"the slots of {name}", near=name)
+            slots = {str(key): _plain(value) for key, value in fixed.items()}
+            sentences = self._items(table.get("sentences"), name, f"the sentences of {name}")
             self.sentences.extend(
-                IntentTemplate(str(name), self._template(text), slots) for text in sentences
+                IntentTemplate(str(name), self._template(text, name), slots) for text in sentences
             )
 
     def _list(self, name: object, body: object) -> SlotList:
-        table = self._table(body, f"list {name}", _LIST_KEYS)
-        if len(table) != 1:
-            raise self._error(name, f"list “{name}” needs one of: {', '.join(sorted(_LIST_KEYS))}")
+        table = self._table(body, f"list {name}", _LIST_KINDS | {"cost"}, name)
+        if len(_LIST_KINDS & set(table)) != 1:
+            raise self._error(name, f"list “{name}” needs one of: {', '.join(sorted(_LIST_KINDS))}")
+        cost = table.get("cost", 1)
+        if ("cost" in table and "wildcard" not in table) or not isinstance(cost, int) or cost < 1:
+            raise self._error(name, "a “cost” is a whole number above 0, and of a wildcard")
         if "wildcard" in table:
-            return OpenList()
+            return OpenList(cost)
         if "range" in table:
-            return self._range(name, self._table(table["range"], f"range {name}", _RANGE_KEYS))
-        values = table["values"]
-        if not isinstance(values, list) or not values:
-            raise self._error(name, f"“values” of list {name} must be a list")
-        return TextList(tuple(self._value(value) for value in values))
+            return self._range(
+                name, self._table(table["range"], f"range {name}", _RANGE_KEYS, name)
+            )
+        values = self._items(table["values"], name, f"the values of {name}")
+        return TextList(tuple(self._value(value, name) for value in values))
 
     def _range(self, name: object, table: Mapping[Any, Any]) -> RangeList:
         numerals = table.get("numerals", DEFAULT_NUMERALS.get(self.language))
         numerals = tuple(numerals) if isinstance(numerals, list) else (numerals,)
-        for each in numerals:
-            if each not in NUMERALS:
-                raise self._error(name, f"numerals must be one of: {', '.join(NUMERALS)}")
+        if not numerals or any(each not in list(NUMERALS) for each in numerals):
+            raise self._error(name, f"numerals must be one of: {', '.join(NUMERALS)}")
         bounds = [table.get("from"), table.get("to"), table.get("step", 1)]
         bounds.append(table.get("multiplier", 1))
         if not all(isinstance(bound, int) for bound in bounds):
             raise self._error(name, f"range {name} needs whole numbers “from” and “to”")
         start, stop, step, multiplier = bounds
-        if not 0 <= start <= stop or step < 1:
-            raise self._error(name, f"range {name} must go up from 0 or more; use “multiplier: -1”")
+        if not 0 <= start <= stop <= _LARGEST or step < 1 or multiplier == 0:
+            raise self._error(
+                name,
+                f"range {name} must go up, within 0 and {_LARGEST}; below 0 with “multiplier: -1”",
+            )
         return RangeList(start, stop, step, multiplier, tuple(str(n) for n in numerals))
 
-    def _value(self, entry: object) -> ListValue:
+    def _value(self, entry: object, near: object) -> ListValue:
         if isinstance(entry, str):
-            return ListValue(self._template(entry), str(entry), {})
-        table = self._table(entry, "a list value", {"in", "out", "names"})
+            return ListValue(self._template(entry, near), str(entry), {})
+        table = self._table(entry, "a list value", {"in", "out", "names"}, near)
         text = table.get("in")
         value = _plain(table.get("out", text))
         if not isinstance(text, str) or not isinstance(value, str | int):
-            raise self._error(next(iter(table)), "a list value needs the texts “in” and “out”")
-        names = self._table(table.get("names", {}), "names")
-        return ListValue(self._template(text), value, {str(k): str(v) for k, v in names.items()})
+            raise self._error(
+                next(iter(table), near),
+                "a list value needs the text “in” and, if not the same, “out”",
+            )
+        names = self._table(table.get("names", {}), "names", near=text)
+        return ListValue(
+            self._template(text, near), value, {str(k): str(v) for k, v in names.items()}
+        )
 
-    def _template(self, text: object) -> Template:
+    def _template(self, text: object, near: object) -> Template:
         if not isinstance(text, str):
-            raise self._error(text, f"“{text}” must be text: put it in quotes")
+            raise self._error(near, f"“{text}” must be text: put it in quotes")
         origin = Origin(self.path, getattr(text, "line", 0))
         try:
             return Template(parse_sentence(text).expression, origin, str(text))
         except (ParseError, ValueError, AssertionError) as error:
             raise origin.error(f"the template “{text}” cannot be parsed: {error}") from None
 
+    def _section(self, top: Mapping[Any, Any], name: str) -> Iterable[tuple[Any, Any]]:
+        """The entries of a table at the top of the file, if it is there."""
+        key = next((key for key in top if key == name), None)
+        return self._table(top[key], name, near=key).items() if key is not None else ()
+
+    def _items(self, raw: object, near: object, what: str) -> Sequence[Any]:
+        if not isinstance(raw, list) or not raw:
+            raise self._error(near, f"{what} must be a list")
+        return raw
+
     def _table(
-        self, raw: object, what: str, keys: Iterable[str] | None = None
+        self, raw: object, what: str, keys: Iterable[str] | None = None, near: object = None
     ) -> Mapping[Any, Any]:
         if not isinstance(raw, dict):
-            raise self._error(raw, f"{what} must be a table of keys and values")
+            raise self._error(near or raw, f"{what} must be a table of keys and values")
         for key in raw:
             if keys is not None and key not in keys:
                 raise self._error(key, f"unknown key “{key}”; known: {', '.join(sorted(keys))}")
         return raw
+
+    def _speaks_of(self, name: object) -> None:
+        self.spoken_of[str(name)] = Origin(self.path, getattr(name, "line", 0))
 
     def _new(self, name: object, known: Mapping[str, object], what: str) -> None:
         if name in known:
@@ -290,9 +342,9 @@ class _Checker:
             self._references(rule, rule.expression, (name,))
         for entry in self._templates.lists.values():
             for value in entry.values if isinstance(entry, TextList) else ():
-                if any(isinstance(e, ListReference) for e in _walk(value.template.expression)):
-                    raise value.template.origin.error("a list value cannot refer to a list")
                 self._references(value.template, value.template.expression, ())
+                if self._has_list(value.template.expression):
+                    raise value.template.origin.error("a list value cannot refer to a list")
         for sentence in self._templates.sentences:
             self._sentence(sentence)
 
@@ -310,6 +362,16 @@ class _Checker:
                 if part.rule_name in seen:
                     raise template.origin.error(f"the rule <{part.rule_name}> contains itself")
                 self._references(template, rule.expression, (*seen, part.rule_name))
+
+    def _has_list(self, expression: Expression) -> bool:
+        rules = self._templates.rules
+        return any(
+            isinstance(part, ListReference)
+            or (
+                isinstance(part, RuleReference) and self._has_list(rules[part.rule_name].expression)
+            )
+            for part in _walk(expression)
+        )
 
     def _sentence(self, sentence: IntentTemplate) -> None:
         origin = sentence.template.origin
@@ -378,7 +440,7 @@ def _walk(expression: Expression) -> Iterator[Expression]:
 
 def _literals(expression: Expression) -> Iterator[str]:
     for part in _walk(expression):
-        if isinstance(part, TextChunk) and part.text.strip():
+        if isinstance(part, TextChunk) and (text := part.text.strip()) and not text.isdigit():
             yield part.text
 
 

@@ -95,6 +95,9 @@ class AsrSettings(Table, frozen=True):
 
     model: str = ""
     """A model of the registry or a folder; empty: the small model of the panel's language."""
+    graph: Literal["full", "stock"] = "full"
+    """``full``: a listening graph of the panel's own, built from the model and the sentences when
+    either changes. ``stock``: the model as it is, slower, larger and worse at commands."""
     alternatives: Annotated[int, Meta(ge=1, le=20)] = 5
     """How many readings of an utterance the parser gets to choose from."""
     no_speech: Seconds = 5.0

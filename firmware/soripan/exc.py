@@ -135,3 +135,9 @@ class MessageError(SoripanError, ValueError):
     """A message that came in is not what the contract says."""
 
     exit_code = 65  # EX_DATAERR
+
+
+class ToolMissingError(SoripanError, FileNotFoundError):
+    """A program that is needed is not installed."""
+
+    exit_code = 69  # EX_UNAVAILABLE

@@ -1,0 +1,7 @@
+"""``python -m soripan``."""
+
+import sys
+
+from soripan.cli import main
+
+sys.exit(main())

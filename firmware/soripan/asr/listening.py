@@ -1,0 +1,104 @@
+"""Keeping the listening graph up to date: built when it is first needed, and after every change."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from soripan.asr import graph
+from soripan.asr.graph import Progress, Size
+from soripan.exc import ModelError
+from soripan.nlu.grammar import Grammar
+
+SIZE: Final = Size(words=60_000, bigrams=60_000, command_cost=0.0, branch_cost=0.6, slot_cost=6.0)
+"""Chosen on the project's own recordings."""
+
+_VERSION: Final = b"1"
+"""Changes when the same input would make another graph."""
+
+
+def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progress) -> Path:
+    """The Vosk model with the listening graph of a grammar; built if it is not there.
+
+    It is built aside and renamed when it is whole, so a crash leaves no half of it. Graphs of
+    earlier sentences are removed.
+
+    Args:
+        stock: folder of the Vosk model it is made from.
+        grammar: the commands.
+        folder: where listening graphs are kept.
+        progress: told what is being done, if anything is.
+
+    Raises:
+        ToolMissingError: OpenFst is not installed.
+        ModelError: it could not be built: no space, or no dynamic graph in the stock model.
+    """
+    target = folder / _fingerprint(stock, grammar)
+    if target.is_dir():
+        return target
+    if not (stock / "graph/HCLr.fst").is_file() or not (stock / "graph/Gr.fst").is_file():
+        raise ModelError(
+            f"{stock}: has no dynamic graph (HCLr.fst, Gr.fst) to make a listening graph from "
+            '(use another model, or set [asr] graph = "stock")'
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            if not target.is_dir():
+                _build(stock, grammar, target, progress)
+    except OSError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"the listening graph cannot be built in {folder}: {error}") from error
+    return target
+
+
+def _build(stock: Path, grammar: Grammar, target: Path, progress: Progress) -> None:
+    aside = target.with_name("building")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        graph.build(stock, grammar, SIZE, aside, progress)
+        for path in (aside / "graph").iterdir():
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    for other in target.parent.iterdir():
+        if other.is_dir() and other != target:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _fingerprint(stock: Path, grammar: Grammar) -> str:
+    """Of everything the graph depends on."""
+    digest = hashlib.sha256(_VERSION)
+    digest.update(repr(SIZE).encode())
+    for name in ("graph/HCLr.fst", "graph/Gr.fst", "am/final.mdl"):
+        # Size and time instead of the content: that is a quarter of a gigabyte at each start, and
+        # `soripan models verify` reads it.
+        try:
+            status = (stock / name).stat()
+        except FileNotFoundError:
+            continue  # the builder says what is missing
+        digest.update(f"{stock.resolve()} {name} {status.st_size} {status.st_mtime_ns}".encode())
+    for arcs in grammar.arcs:
+        for arc in arcs:
+            kind = arc.mark.kind.name if arc.mark else ""
+            digest.update(f"{arc.target} {arc.text} {arc.any_letter} {kind}\n".encode())
+        digest.update(b".")
+    digest.update(repr(sorted(grammar.finals)).encode())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process builds here."""
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,351 @@
+"""The command line."""
+
+import argparse
+import contextlib
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sdnotify
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from soripan import __version__, config, doctor, mute
+from soripan.asr.models import ModelStore, fetch_all
+from soripan.audio.files import FileSource
+from soripan.audio.microphone import MicrophoneSource
+from soripan.audio.playback import Earcons
+from soripan.config import Config
+from soripan.decide import Result
+from soripan.dialog.router import PANEL
+from soripan.events import EventBus
+from soripan.exc import BrokerError, SoripanError
+from soripan.lock import exclusive
+from soripan.mqtt.client import Client, probe
+from soripan.panel import Panel, models_needed
+from soripan.store import Store
+
+log = logging.getLogger(__name__)
+
+CONNECT: Final = 5.0
+"""Seconds that `listen` and `say` give the broker to answer."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    terminal = sys.stderr.isatty()
+    rich = RichHandler(console=Console(stderr=True), show_path=False)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING,
+        format="%(message)s" if terminal else "%(levelname)s: %(name)s: %(message)s",
+        handlers=[rich if terminal else logging.StreamHandler()],
+    )
+    try:
+        status: int = options.command(options)
+    except SoripanError as error:
+        print(f"soripan: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; Python would complain about the flush.
+        sys.stdout = open("/dev/null", "w")  # noqa: PTH123, SIM115
+        return 128 + signal.SIGPIPE
+    return status
+
+
+# Commands
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = config.load(options.config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    notifier = sdnotify.SystemdNotifier()
+    with _panel(settings, alone=False, wait=False) as (panel, bus):
+        panel.open_ears(ModelStore(settings.models_folder), _progress)
+        audio = settings.settings.audio
+        microphone = MicrophoneSource(audio.device, audio.queue, bus)
+        driver = mute.open_driver(settings.settings.gpio)
+        switch = mute.MuteSwitch(driver, bus, microphone) if driver is not None else None
+        earcons = Earcons(bus, audio.output_device) if audio.earcons else contextlib.nullcontext()
+        with microphone, earcons:
+            notifier.notify("READY=1")
+            names = ", ".join(word.model for word in settings.settings.wake.words)
+            print(f"soripan: listening for {names}", flush=True)
+
+            def beat() -> None:
+                notifier.notify("WATCHDOG=1")
+                if switch is not None:
+                    switch.poll()
+
+            panel.run(microphone, stop, lambda result: _show(result, None, options.json), beat)
+        notifier.notify("STOPPING=1")
+    return 0
+
+
+def _listen(options: argparse.Namespace) -> int:
+    settings = config.load(options.config)
+    sources = [FileSource(path, options.realtime, tail=_tail(settings)) for path in options.files]
+    for source in sources:
+        with source:  # all of them, so that a bad one is told before anything is done
+            pass
+    with _panel(settings, options.no_mqtt, wait=True) as (panel, _):
+        panel.open_ears(ModelStore(settings.models_folder), _progress)
+        for source in sources:
+            results: list[Result] = []
+            with source:
+                if options.no_wake:
+                    panel.listen(0.0)
+                panel.run(source, threading.Event(), results.append)
+            for result in results or [_nothing_heard()]:
+                _show(result, source.path, options.json)
+            panel.forget()
+    return 0
+
+
+def _say(options: argparse.Namespace) -> int:
+    settings = config.load(options.config)
+    with _panel(settings, options.no_mqtt, wait=True) as (panel, _):
+        result = panel.say(" ".join(options.text), options.assistant)
+        _show(result, None, options.json)
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    return doctor.examine(options.config, Console())
+
+
+def _models_list(options: argparse.Namespace) -> int:
+    store = _store(options)
+    installed = set(store.installed())
+    table = Table("model", "kind", "language", "MB", "licence", "here", box=None)
+    for name, model in store.registry.models.items():
+        size = f"{model.bytes / 1e6:.1f}"
+        here = "yes" if name in installed else "no"
+        table.add_row(name, model.kind, model.language or "", size, model.licence, here)
+    console = Console()
+    console.print(table)
+    console.print(f"in {store.folder}", soft_wrap=True, highlight=False)
+    return 0
+
+
+def _models_fetch(options: argparse.Namespace) -> int:
+    store = _store(options)
+    names = options.names or _registered(store, options.config)
+    fetch_all(names, store, Console())
+    print(f"{len(names)} models are in {store.folder}")
+    return 0
+
+
+def _models_verify(options: argparse.Namespace) -> int:
+    store = _store(options)
+    names = options.names or store.installed()
+    for name in names:
+        store.verify(name)
+        print(f"{name}: good")
+    if not names:
+        print(f"no models in {store.folder} (fetch them with `soripan models fetch`)")
+    return 0
+
+
+def _store(options: argparse.Namespace) -> ModelStore:
+    return ModelStore(config.load(options.config).models_folder)
+
+
+def _registered(store: ModelStore, path: Path) -> list[str]:
+    """The models the config needs, without files that the user brought."""
+    needed = dict.fromkeys(models_needed(config.load(path)))
+    return [name for name in needed if name in store.registry.models]
+
+
+@contextlib.contextmanager
+def _panel(settings: Config, alone: bool, wait: bool) -> Iterator[tuple[Panel, EventBus]]:
+    """A panel, and the bus on which it tells what it does.
+
+    Args:
+        settings: its config.
+        alone: without broker and without state, so that nothing it does has consequences.
+        wait: for the broker; else it may come later.
+
+    Raises:
+        BrokerError: there is none, and ``wait`` was set.
+        BusyError: another process works with the same state.
+    """
+    bus = EventBus()
+    with contextlib.ExitStack() as stack:
+        store = client = None
+        if not alone:
+            stack.enter_context(exclusive(settings.state_folder))
+            store = Store(settings.state_folder)
+            stack.callback(store.close)
+            client = Client(settings.settings.mqtt, settings.settings.panel.id, bus)
+            stack.callback(client.close)
+            client.start()
+            if wait:
+                _wait_for(client, settings)
+        panel = Panel(settings, bus, store, client)
+        stack.callback(panel.close)
+        yield panel, bus
+
+
+def _wait_for(client: Client, settings: Config) -> None:
+    deadline = time.monotonic() + CONNECT
+    while not client.connected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not client.connected:
+        client.close()
+        try:
+            probe(settings.settings.mqtt, timeout=1.0)
+        except BrokerError as error:
+            raise BrokerError(f"{error}; --no-mqtt does without") from None
+        raise BrokerError("the broker did not answer in time; --no-mqtt does without")
+
+
+def _tail(settings: Config) -> float:
+    """Seconds of silence after a recording in which every session comes to its end."""
+    asr = settings.settings.asr
+    return max(asr.no_speech, 2.0) + 1.0
+
+
+def _nothing_heard() -> Result:
+    return Result(text="", confidence=0.0, decision="rejected")
+
+
+# What is printed
+
+
+def _progress(step: str) -> None:
+    print(f"soripan: {step} ...", file=sys.stderr, flush=True)
+
+
+def _show(result: Result, path: Path | None, as_json: bool) -> None:
+    fields: dict[str, Any] = {"file": str(path) if path is not None else None}
+    fields |= msgspec.to_builtins(result)
+    if as_json:
+        print(json.dumps(fields, ensure_ascii=False), flush=True)
+        return
+    head = f"{path}: " if path is not None else ""
+    if not result.text:
+        what = "nothing was said" if result.wake_word else "no wake word was heard"
+        print(f"{head}{what}", flush=True)
+        return
+    slots = " ".join(
+        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in result.slots.items()
+    )
+    intent = f"{result.intent or 'no intent'} {slots}".strip()
+    to = f" to {result.assistant} ({result.kind})" if result.decision == "away" else ""
+    print(f"{head}{result.text} | {intent} | {result.decision}{to} | {result.speech}", flush=True)
+
+
+# The command line itself
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="soripan",
+        description="The voice of a fridge or a TV, on the device itself.",
+        epilog="Exit status: 0 all went well; 2 wrong command line; else as in sysexits.h: 65 and "
+        "66 what was given cannot be read, 69 something that is needed is not there, 75 another "
+        "soripan is at work, 78 the config or a sentence template is wrong.",
+    )
+    parser.add_argument("--version", action="version", version=f"soripan {__version__}")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on standard error what goes on inside"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="be the panel: listen to the microphone",
+        description="Listens to the microphone until stopped by a signal. A broker that is not "
+        "there is waited for; everything local works meanwhile.",
+    )
+    run.set_defaults(command=_run)
+
+    listen = commands.add_parser(
+        "listen",
+        help="take recordings instead of the microphone",
+        description="Takes recordings as if they came from the microphone, and does what is said "
+        "in them. Any format, rate and number of channels that libsndfile reads.",
+    )
+    listen.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG ...")
+    listen.add_argument(
+        "--no-wake",
+        action="store_true",
+        help="take each file as a command that follows the wake word",
+    )
+    listen.add_argument(
+        "--realtime", action="store_true", help="as slowly as it was spoken, not as fast as it goes"
+    )
+    listen.set_defaults(command=_listen)
+
+    say = commands.add_parser(
+        "say",
+        help="take a text instead of speech",
+        description="Takes a text as if it had been said after the wake word, and does what it "
+        'says. Example: soripan say "냉장고 온도 삼 도로 맞춰 줘"',
+    )
+    say.add_argument("text", nargs="+", metavar="TEXT", help="what is said")
+    say.add_argument(
+        "--assistant",
+        default=PANEL,
+        metavar="NAME",
+        help="whom the wake word addresses (default: %(default)s, the panel itself)",
+    )
+    say.set_defaults(command=_say)
+
+    examine = commands.add_parser(
+        "doctor",
+        help="check models, sound, broker and pins",
+        description="Checks everything a panel needs and says how to mend what is not right. Exit "
+        "status: 0 if all is well, 1 if not.",
+    )
+    examine.set_defaults(command=_doctor)
+
+    models = commands.add_parser(
+        "models", help="list, fetch and verify models", description="The models of soripan."
+    )
+    actions = models.add_subparsers(title="actions", required=True, metavar="ACTION")
+    for name, command, text in (
+        ("list", _models_list, "list the models soripan knows, with licence and size"),
+        ("fetch", _models_fetch, "fetch models; without a name, those the config needs"),
+        ("verify", _models_verify, "compare models with their SHA-256; without a name, all"),
+    ):
+        action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        if name != "list":
+            action.add_argument("names", nargs="*", metavar="NAME", help="as `models list` has it")
+        action.set_defaults(command=command)
+        _add_config(action)
+
+    for each in (run, listen, say):
+        each.add_argument("--json", action="store_true", help="print one JSON object per utterance")
+    for each in (listen, say):
+        each.add_argument(
+            "--no-mqtt",
+            action="store_true",
+            help="stay alone: no broker, no saved state, and no harm to a panel that is running",
+        )
+    for each in (run, listen, say, examine):
+        _add_config(each)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=config.default_config_file(),
+        metavar="FILE",
+        help="the panel's settings (default: %(default)s)",
+    )

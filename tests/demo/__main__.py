@@ -1,0 +1,240 @@
+"""The main job, before your eyes: recordings go through the real pipeline in real time.
+
+Real wake words, real recognition, real MQTT; only the fridge and the TV are simulated. Exit status
+0 if every utterance was understood as its label says.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))
+
+from support.broker import Broker, Monitor, Received  # noqa: E402
+
+from soripan import config  # noqa: E402
+from soripan.asr.models import ModelStore, fetch_all  # noqa: E402
+from soripan.audio.files import FileSource  # noqa: E402
+from soripan.config import Config  # noqa: E402
+from soripan.decide import Result  # noqa: E402
+from soripan.events import Event, EventBus, IntentReady, TranscriptReady, Wake  # noqa: E402
+from soripan.exc import SoripanError  # noqa: E402
+from soripan.mqtt.client import Client  # noqa: E402
+from soripan.nlu import templates  # noqa: E402
+from soripan.nlu.intents import Intent  # noqa: E402
+from soripan.nlu.render import Renderer  # noqa: E402
+from soripan.panel import Panel, models_needed  # noqa: E402
+from soripan.store import Store  # noqa: E402
+
+AUDIO = TESTS / "audio"
+SETTLE = 1.0
+"""Seconds that MQTT messages have to come back after an utterance."""
+
+
+def main() -> int:
+    """Run the demo; return the exit status."""
+    options = _options()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        with ExitStack() as stack:
+            host, port = options.broker or _private_broker(stack, console)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soripan-demo-")))
+            settings = _settings(options.config, host, port, folder)
+            fetch_all(models_needed(settings), ModelStore(settings.models_folder), console)
+            demo = stack.enter_context(_Demo(settings, console, options.fast))
+            wrong = [label for label in _labels() if not demo.play(label)]
+            demo.summarise()
+    except (SoripanError, RuntimeError, ConnectionError) as error:
+        console.print(f"[red]soripan demo:[/] {escape(str(error))}")
+        return 1
+    return 1 if wrong else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--config", type=Path, default=TESTS.parent / "config/panel.toml")
+    parser.add_argument(
+        "--broker", type=_address, metavar="HOST:PORT", help="a broker of yours, to watch it there"
+    )
+    parser.add_argument("--fast", action="store_true", help="as fast as it goes, not in real time")
+    return parser.parse_args()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.partition(":")
+    return host, int(port or 1883)
+
+
+def _private_broker(stack: ExitStack, console: Console) -> tuple[str, int]:
+    broker = stack.enter_context(Broker())
+    console.print(f"a private mosquitto listens on {broker.host}:{broker.port}; watch it with")
+    console.print(f"  mosquitto_sub -v -t 'soripan/#' -p {broker.port}\n", style="bold")
+    return broker.host, broker.port
+
+
+def _settings(path: Path, host: str, port: int, folder: Path) -> Config:
+    """The panel's own settings, with this broker, and a state that nobody else uses."""
+    loaded = config.load(path)
+    replace = msgspec.structs.replace
+    settings = replace(
+        loaded.settings,
+        panel=replace(loaded.settings.panel, state=str(folder)),
+        mqtt=replace(loaded.settings.mqtt, host=host, port=port, tls=False, username=""),
+        audio=replace(loaded.settings.audio, earcons=False),
+    )
+    return replace(loaded, settings=settings)
+
+
+def _labels() -> list[dict[str, Any]]:
+    """The recordings to play, in order, with what is to be understood."""
+    wanted: list[str] = yaml.safe_load((AUDIO / "demo.yaml").read_text(encoding="utf-8"))
+    labels = yaml.safe_load((AUDIO / "labels.yaml").read_text(encoding="utf-8"))
+    known = {label["file"]: label for label in labels}
+    return [known[file] for file in wanted]
+
+
+class _Demo:
+    """A panel, and a client that sees what it publishes."""
+
+    def __init__(self, settings: Config, console: Console, fast: bool) -> None:
+        self._settings = settings
+        self._console = console
+        self._fast = fast
+        self._rows: list[tuple[str, Result, bool]] = []
+
+    def __enter__(self) -> "_Demo":
+        self._stack = ExitStack()
+        mqtt = self._settings.settings.mqtt
+        self._monitor = self._stack.enter_context(
+            Monitor(mqtt.host, mqtt.port, f"{mqtt.prefix}/#")
+        )
+        bus = EventBus()
+        client = Client(mqtt, self._settings.settings.panel.id, bus)
+        self._stack.callback(client.close)
+        client.start()
+        store = Store(self._settings.state_folder)
+        self._stack.callback(store.close)
+        self._panel = Panel(self._settings, bus, store, client)
+        self._stack.callback(self._panel.close)
+        english = templates.load(self._settings.language_folder, "en")
+        self._renderer = Renderer(english, templates.load(self._settings.language_folder, "ko"))
+        began = time.monotonic()
+        with self._console.status("loading the models"):
+            self._panel.open_ears(ModelStore(self._settings.models_folder))
+            self._monitor.wait_for(client.topics.availability, "online")
+        self._console.print(f"models loaded in {time.monotonic() - began:.1f} s\n")
+        for kind in (Wake, TranscriptReady, IntentReady):
+            bus.subscribe(kind, self._tell)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def play(self, label: dict[str, Any]) -> bool:
+        """Let the panel hear a recording; say whether it did what the label says."""
+        self._console.rule(f"[bold]{label['file']}[/]", align="left", style="dim")
+        self._monitor.clear()
+        results: list[Result] = []
+        with FileSource(AUDIO / label["file"], realtime=not self._fast, tail=4.0) as source:
+            # As soon as the panel has answered, the rest of the silence is of no interest.
+            stop = threading.Event()
+
+            def take(result: Result) -> None:
+                results.append(result)
+                stop.set()
+
+            self._panel.run(source, stop, take)
+        self._panel.forget()
+        if not results:
+            self._console.print("  [red]no wake word was heard[/]")
+            results.append(Result(text="", confidence=0.0, decision="rejected"))
+        result = results[0]
+        good = len(results) == 1 and _as_labelled(result, label)
+        self._tell_result(result, label, good)
+        self._rows.append((label["file"], result, good))
+        return good
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case Wake():
+                self._line("wake word", f"{event.wake_word} [dim]({event.score:.2f})[/]")
+            case TranscriptReady():
+                self._line("transcript", f"[bold]{escape(event.text)}[/]")
+            case IntentReady():
+                slots = json.dumps(dict(event.slots), ensure_ascii=False)
+                self._line("intent", f"[cyan]{event.intent}[/] {escape(slots)}")
+                english = self._renderer.render(Intent(event.intent, event.slots))
+                self._line("in English", f"[italic]{escape(english)}[/]")
+
+    def _tell_result(self, result: Result, label: dict[str, Any], good: bool) -> None:
+        colour = {"local": "green", "away": "blue", "rejected": "red"}[result.decision]
+        whom = f" → {result.assistant} ({result.kind})" if result.decision == "away" else ""
+        self._line("decision", f"[{colour}]{result.decision}[/]{whom}")
+        if result.speech:
+            self._line("says", f"“{escape(result.speech)}”")
+        for message in self._published(result):
+            payload = message.text if len(message.text) < 300 else message.text[:297] + "..."
+            self._line("MQTT", f"[dim]{message.topic}[/] {escape(payload)}")
+        if not good:
+            wanted = {name: label[name] for name in ("text", "intent", "slots")}
+            self._line("[red]wrong[/]", escape(json.dumps(wanted, ensure_ascii=False)))
+
+    def _published(self, result: Result) -> list[Received]:
+        """What went out: states and requests. Events are what is printed above."""
+        if result.decision == "away":
+            self._monitor.wait(lambda message: "/request/" in message.topic)
+        else:
+            time.sleep(SETTLE)
+        return [m for m in self._monitor.messages if "/state/" in m.topic or "/request/" in m.topic]
+
+    def _line(self, what: str, text: str) -> None:
+        self._console.print(f"  {what:>10}  {text}")
+
+    def summarise(self) -> None:
+        """A table of all, and the latencies."""
+        table = Table("recording", "intent", "decision", "s from last word to action", "")
+        for file, result, good in self._rows:
+            whom = f"{result.decision} → {result.assistant}" if result.assistant else result.decision
+            latency = f"{result.timings['action']:.2f}" if result.timings else ""
+            mark = "[green]as labelled[/]" if good else "[red]wrong[/]"
+            table.add_row(file, result.intent or "-", whom, latency, mark)
+        self._console.print()
+        self._console.print(table)
+        latencies = sorted(r.timings["action"] for _, r, _ in self._rows if r.timings)
+        good = sum(good for *_, good in self._rows)
+        self._console.print(f"{good} of {len(self._rows)} as labelled", style="bold")
+        if latencies and not self._fast:
+            self._console.print(
+                f"last word to action: median {statistics.median(latencies):.2f} s, "
+                f"longest {latencies[-1]:.2f} s"
+            )
+
+
+def _as_labelled(result: Result, label: dict[str, Any]) -> bool:
+    """Whether a result is what its label says."""
+    if result.wake_word != label["wake_word"]:
+        return False
+    if label["intent"] is None:
+        return result.intent is None and result.decision == "away"
+    slots = {k: v for k, v in result.slots.items() if k != "text"}
+    wanted = {k: v for k, v in label["slots"].items() if k != "text"}
+    return result.intent == label["intent"] and slots == wanted and result.decision != "rejected"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -78,7 +78,7 @@ class WakeSettings(Table, frozen=True):
 
     engine: Literal["openwakeword"] = "openwakeword"
     """The detector."""
-    pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 1.0
+    pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.3
     """Seconds before the hit that the recogniser gets too, so that a command spoken in one breath
     with the wake word is whole. Words that ended before the wake word did are left out again."""
     words: Annotated[list[WakeWordSettings], Meta(min_length=1, max_length=8)] = field(
@@ -305,6 +305,11 @@ class Config(Struct, frozen=True, kw_only=True):
             if (self.settings.models.folder)
             else default_models_folder()
         )
+
+    @property
+    def graphs_folder(self) -> Path:
+        """Folder the listening graphs are kept in."""
+        return self.models_folder / "graphs"
 
     @property
     def state_folder(self) -> Path:

@@ -12,7 +12,9 @@ from rich.console import Console
 
 from soripan import config
 from soripan.appliances import create_driver
+from soripan.asr.listening import graph_folder
 from soripan.asr.models import ModelStore
+from soripan.asr.openfst import tools
 from soripan.audio.frame import FRAME_SECONDS, Samples
 from soripan.audio.microphone import MicrophoneSource, list_devices
 from soripan.config import ApplianceSettings, Config
@@ -57,6 +59,8 @@ def _checks(settings: Config) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "sentences", lambda: _sentences(settings)
     for name in dict.fromkeys(models_needed(settings)):
         yield "model", functools.partial(_model, settings, name)
+    if settings.settings.asr.graph == "full":
+        yield "listening graph", functools.partial(_graph, settings)
     yield "microphone", lambda: _microphone(settings)
     yield "broker", lambda: probe(settings.settings.mqtt)
     for appliance in settings.appliances:
@@ -76,6 +80,17 @@ def _model(settings: Config, name: str) -> str:
         store.verify(name)
         return f"{name} is whole"
     return f"{path} (your own, not checked)"
+
+
+def _graph(settings: Config) -> str:
+    with tools():
+        pass
+    grammar = compile_grammar(
+        templates.load(settings.language_folder, settings.settings.panel.language)
+    )
+    stock = ModelStore(settings.models_folder).path(models_needed(settings)[0])
+    folder = graph_folder(stock, grammar, settings.graphs_folder)
+    return f"{folder}" if folder.is_dir() else "not built yet; the next start does it"
 
 
 def _microphone(settings: Config) -> str:

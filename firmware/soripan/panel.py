@@ -132,8 +132,8 @@ class Panel:
         paths = [models.path(name) for name in models_needed(self._config)]
         model = paths[0]
         if settings.asr.graph == "full":
-            graphs = self._config.models_folder / "graphs"
-            model = listening_model(paths[0], self._grammar, graphs, progress)
+            folder = self._config.graphs_folder
+            model = listening_model(paths[0], self._grammar, folder, progress)
         recogniser = Recogniser(model, settings.asr.alternatives)
         lexicon = Lexicon(recogniser.find_word)
         for text, origin in self._templates.literals():

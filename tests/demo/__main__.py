@@ -11,7 +11,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ from rich.table import Table
 
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
-
-from support.broker import Broker, Monitor, Received  # noqa: E402
 
 from soripan import config  # noqa: E402
 from soripan.asr.models import ModelStore, fetch_all  # noqa: E402
@@ -40,6 +37,7 @@ from soripan.nlu.intents import Intent  # noqa: E402
 from soripan.nlu.render import Renderer  # noqa: E402
 from soripan.panel import Panel, models_needed  # noqa: E402
 from soripan.store import Store  # noqa: E402
+from support.broker import Broker, Monitor, Received  # noqa: E402
 
 AUDIO = TESTS / "audio"
 SETTLE = 1.0
@@ -120,9 +118,7 @@ class _Demo:
     def __enter__(self) -> "_Demo":
         self._stack = ExitStack()
         mqtt = self._settings.settings.mqtt
-        self._monitor = self._stack.enter_context(
-            Monitor(mqtt.host, mqtt.port, f"{mqtt.prefix}/#")
-        )
+        self._monitor = self._stack.enter_context(Monitor(mqtt.host, mqtt.port, f"{mqtt.prefix}/#"))
         bus = EventBus()
         client = Client(mqtt, self._settings.settings.panel.id, bus)
         self._stack.callback(client.close)
@@ -209,15 +205,17 @@ class _Demo:
         """A table of all, and the latencies."""
         table = Table("recording", "intent", "decision", "s from last word to action", "")
         for file, result, good in self._rows:
-            whom = f"{result.decision} → {result.assistant}" if result.assistant else result.decision
+            whom = (
+                f"{result.decision} → {result.assistant}" if result.assistant else result.decision
+            )
             latency = f"{result.timings['action']:.2f}" if result.timings else ""
             mark = "[green]as labelled[/]" if good else "[red]wrong[/]"
             table.add_row(file, result.intent or "-", whom, latency, mark)
         self._console.print()
         self._console.print(table)
         latencies = sorted(r.timings["action"] for _, r, _ in self._rows if r.timings)
-        good = sum(good for *_, good in self._rows)
-        self._console.print(f"{good} of {len(self._rows)} as labelled", style="bold")
+        right = sum(good for *_, good in self._rows)
+        self._console.print(f"{right} of {len(self._rows)} as labelled", style="bold")
         if latencies and not self._fast:
             self._console.print(
                 f"last word to action: median {statistics.median(latencies):.2f} s, "

@@ -17,6 +17,9 @@ from soripan.nlu.grammar import Grammar
 SIZE: Final = Size(words=60_000, bigrams=60_000, command_cost=0.0, branch_cost=0.6, slot_cost=6.0)
 """Chosen on the project's own recordings."""
 
+KEPT: Final = 3
+"""How many graphs are kept: that of each language, and one to go back to."""
+
 _VERSION: Final = b"1"
 """Changes when the same input would make another graph."""
 
@@ -24,8 +27,8 @@ _VERSION: Final = b"1"
 def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progress) -> Path:
     """The Vosk model with the listening graph of a grammar; built if it is not there.
 
-    It is built aside and renamed when it is whole, so a crash leaves no half of it. Graphs of
-    earlier sentences are removed.
+    It is built aside and renamed when it is whole, so a crash leaves no half of it. The oldest
+    graphs are removed.
 
     Args:
         stock: folder of the Vosk model it is made from.
@@ -37,7 +40,7 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
         ToolMissingError: OpenFst is not installed.
         ModelError: it could not be built: no space, or no dynamic graph in the stock model.
     """
-    target = folder / _fingerprint(stock, grammar)
+    target = graph_folder(stock, grammar, folder)
     if target.is_dir():
         return target
     if not (stock / "graph/HCLr.fst").is_file() or not (stock / "graph/Gr.fst").is_file():
@@ -57,26 +60,9 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
     return target
 
 
-def _build(stock: Path, grammar: Grammar, target: Path, progress: Progress) -> None:
-    aside = target.with_name("building")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    try:
-        graph.build(stock, grammar, SIZE, aside, progress)
-        for path in (aside / "graph").iterdir():
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    for other in target.parent.iterdir():
-        if other.is_dir() and other != target:
-            shutil.rmtree(other, ignore_errors=True)
-
-
-def _fingerprint(stock: Path, grammar: Grammar) -> str:
-    """Of everything the graph depends on."""
+def graph_folder(stock: Path, grammar: Grammar, folder: Path) -> Path:
+    """Where the listening graph of a model and a grammar is, or will be; its name is a hash of
+    everything that it depends on."""
     digest = hashlib.sha256(_VERSION)
     digest.update(repr(SIZE).encode())
     for name in ("graph/HCLr.fst", "graph/Gr.fst", "am/final.mdl"):
@@ -93,7 +79,28 @@ def _fingerprint(stock: Path, grammar: Grammar) -> str:
             digest.update(f"{arc.target} {arc.text} {arc.any_letter} {kind}\n".encode())
         digest.update(b".")
     digest.update(repr(sorted(grammar.finals)).encode())
-    return digest.hexdigest()[:16]
+    return folder / digest.hexdigest()[:16]
+
+
+def _build(stock: Path, grammar: Grammar, target: Path, progress: Progress) -> None:
+    aside = target.with_name("building")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    try:
+        graph.build(stock, grammar, SIZE, aside, progress)
+        for path in (aside / "graph").iterdir():
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    graphs = sorted(
+        (path for path in target.parent.iterdir() if path.is_dir()),
+        key=lambda path: path.stat().st_mtime,
+    )
+    for old in graphs[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class WakeSettings(Table, frozen=True):
 
     engine: Literal["openwakeword"] = "openwakeword"
     """The detector."""
-    pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.3
+    pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.08
     """Seconds before the hit that the recogniser gets too, so that a command spoken in one breath
     with the wake word is whole. Words that ended before the wake word did are left out again."""
     words: Annotated[list[WakeWordSettings], Meta(min_length=1, max_length=8)] = field(
@@ -154,7 +154,7 @@ class RouterSettings(Table, frozen=True):
     """Who is asked about an appliance that this panel does not have."""
     expiry: Annotated[int, Meta(ge=1, le=3600)] = 30
     """Seconds after which the broker drops a question nobody took (shopping never expires)."""
-    min_confidence: Probability = 0.3
+    min_confidence: Probability = 0.2
     """An utterance recognised with less than this is refused instead of sent to somebody."""
 
 

@@ -66,7 +66,7 @@ IRREGULAR = [
 VOWEL_IPA = {
     "ㅏ": "a", "ㅐ": "e", "ㅑ": "ja", "ㅒ": "je", "ㅓ": "ʌ", "ㅔ": "e", "ㅕ": "jʌ",
     "ㅖ": "je", "ㅗ": "o", "ㅘ": "wa", "ㅙ": "we", "ㅚ": "we", "ㅛ": "jo", "ㅜ": "u",
-    "ㅝ": "wʌ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju", "ㅡ": "ɯ", "ㅢ": "ɰi", "ㅣ": "i",
+    "ㅝ": "wɔ", "ㅞ": "we", "ㅟ": "wi", "ㅠ": "ju", "ㅡ": "ɯ", "ㅢ": "ɰi", "ㅣ": "i",
 }  # fmt: skip
 # Tense and plain stops share a symbol: the synthesiser's alphabet has none for the tense ones.
 ONSET_IPA = {
@@ -206,8 +206,6 @@ def _spell(syllable: Syllable, previous: Syllable | None) -> str:
     consonant = ONSET_IPA[onset]
     if onset in VOICED_IPA and after_sonorant:
         consonant = VOICED_IPA[onset]
-    elif onset == "ㅇ" and (previous is None or syllable.starts_word):
-        consonant = "ʔ"  # else the synthesiser breathes, and one hears ㅎ
     elif onset == "ㄹ" and previous is not None and previous.coda == "ㄹ":
         consonant = "l"
     elif onset in ("ㅅ", "ㅆ") and vowel[0] in "ij":

@@ -39,11 +39,14 @@ VOICES = {
     "tebukuro": ("jf_tebukuro", 0.4),
     "kumo": ("jm_kumo", 0.5),
 }
-SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.2, 1.05, 1.15)  # seven and five: all pairs with the voices
-PEAKS_DBFS = (-3.0, -6.0, -9.0, -12.0, -6.0, -20.0, -4.0, -15.0)
+SPEEDS = (1.1, 1.0, 1.2, 1.05, 1.15, 0.95, 1.1)  # seven and five: all pairs with the voices
+WAKE_SPEEDS = (1.0, 1.15)
+PEAKS_DBFS = (-3.0, -8.0, -10.0, -14.0, -6.0, -20.0, -9.0, -16.0)
 LEAD, TAIL = 0.3, 0.6
 # A microphone is never digitally silent, and a detector must not learn that it is.
 NOISE_DBFS = -65.0
+# A pause before the first word; without it the model slurs the first consonant.
+RUNWAY = ", "
 TRIM_DB = -40.0
 FADE = 0.02
 
@@ -109,12 +112,11 @@ class Recording:
             if self.wake_word:
                 parts.append(_quiet(self.pause))
             start = _seconds(parts)
-            parts.append(synthesiser.say(to_ipa(self.text), self.voice, self.speed))
+            parts.append(synthesiser.say(RUNWAY + to_ipa(self.text), self.voice, self.speed))
             end = _seconds(parts)
         parts.append(_quiet(TAIL))
         sound = np.concatenate(parts) * 10 ** (self.gain_db / 20)
-        noise = np.random.default_rng(zlib.crc32(self.file.encode())).standard_normal(sound.size)
-        sound = sound + noise * 10 ** (NOISE_DBFS / 20)
+        sound = sound + _room_noise(sound.size, seed=zlib.crc32(self.file.encode()))
         path = HERE / self.file
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.clip(sound, -1, 1), RATE, subtype="PCM_16", compression_level=1.0)
@@ -135,6 +137,15 @@ class Recording:
 
 def _quiet(seconds: float) -> Audio:
     return np.zeros(round(seconds * RATE), dtype=np.float32)
+
+
+def _room_noise(size: int, seed: int) -> NDArray[np.float64]:
+    """Noise that falls off towards high frequencies, as that of a room does."""
+    decay = 0.9 ** np.arange(64)
+    white = np.random.default_rng(seed).standard_normal(size + decay.size - 1)
+    noise = np.convolve(white, decay, mode="valid")
+    level: NDArray[np.float64] = noise / noise.std() * 10 ** (NOISE_DBFS / 20)
+    return level
 
 
 def _seconds(parts: list[Audio]) -> float:
@@ -162,12 +173,13 @@ def plan(sentences: dict[str, list[Entry]]) -> Iterator[Recording]:
         yield Recording(f"other/{number:02}_{voice}.flac", entry["text"], voice, speed, gain)
     for wake_word, ipa in wake_ipa.items():
         for number, voice in enumerate(VOICES):
-            for speed in (0.9, 1.1):
-                gain = PEAKS_DBFS[(number * 2 + (speed > 1)) % len(PEAKS_DBFS)]
+            for speed in WAKE_SPEEDS:
+                gain = PEAKS_DBFS[(number * 2 + (speed > 1.0)) % len(PEAKS_DBFS)]
                 file = f"wake/{wake_word}_{voice}_{speed}.flac"
                 yield Recording(file, "", voice, speed, gain, wake_word=wake_word, wake_ipa=ipa)
     for number, entry in enumerate(sentences["demo"], 1):
         voice, speed, gain = _delivery(number)
+        voice, speed = entry.get("voice", voice), entry.get("speed", speed)
         what = entry["intent"] or "unresolved"
         yield Recording(
             f"demo/{number:02}_{entry['wake_word']}_{what}.flac",

@@ -78,6 +78,8 @@ def _run(options: argparse.Namespace) -> int:
         microphone = MicrophoneSource(audio.device, audio.queue, bus)
         driver = mute.open_driver(settings.settings.gpio)
         switch = mute.MuteSwitch(driver, bus, microphone) if driver is not None else None
+        if switch is not None:
+            switch.poll()  # before the microphone opens, so that it never hears while it is off
         earcons = Earcons(bus, audio.output_device) if audio.earcons else contextlib.nullcontext()
         with microphone, earcons:
             notifier.notify("READY=1")

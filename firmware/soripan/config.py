@@ -347,6 +347,10 @@ def load(path: Path) -> Config:
     seen: dict[str, Path] = {}
     for name in settings.panel.appliances:
         file = path.parent / name
+        if not file.exists():
+            raise ConfigError(
+                path, "panel.appliances", f"{file}: no such file", "correct its name, or remove it"
+            )
         appliance: ApplianceSettings = _load_table(file, ApplianceSettings)
         _check_appliance(file, appliance)
         if appliance.id in seen:
@@ -418,22 +422,29 @@ def _explain(path: Path, raw: dict[str, Any], kind: Any, message: str) -> Config
 
 def _fields_at(kind: Any, where: str, raw: Any) -> list[str]:
     """The keys that may stand at ``where``, for a "did you mean"."""
-    info = msgspec.inspect.type_info(kind)
+    level = _structs(msgspec.inspect.type_info(kind), raw)
     for step in re.findall(r"[^.\[\]]+|\[[^\]]*\]", where):
-        if isinstance(info, msgspec.inspect.StructType) and not step.startswith("["):
-            info = next((f.type for f in info.fields if f.name == step), info)
-            raw = raw.get(step) if isinstance(raw, dict) else None
-        elif isinstance(info, msgspec.inspect.ListType):
-            info = info.item_type
-        elif isinstance(info, msgspec.inspect.DictType):
-            info = info.value_type
+        if step.startswith("["):
+            continue  # an element of the list that the step before led to
+        raw = raw.get(step) if isinstance(raw, dict) else None
+        level = [
+            struct
+            for outer in level
+            for each in outer.fields
+            if each.encode_name == step
+            for struct in _structs(each.type, raw)
+        ]
+    return [each.encode_name for struct in level for each in struct.fields]
+
+
+def _structs(info: msgspec.inspect.Type, raw: Any) -> list[msgspec.inspect.StructType]:
+    """The tables that may stand where a type is wanted; of several, those of the tag in ``raw``."""
+    if isinstance(info, msgspec.inspect.ListType):
+        info = info.item_type
     candidates = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    return [
-        f.name
-        for candidate in candidates
-        if isinstance(candidate, msgspec.inspect.StructType)
-        for f in candidate.fields
-    ]
+    structs = [each for each in candidates if isinstance(each, msgspec.inspect.StructType)]
+    tagged = raw if isinstance(raw, dict) else {}
+    return [s for s in structs if s.tag_field and tagged.get(s.tag_field) == s.tag] or structs
 
 
 def _xdg(variable: str, default: str) -> Path:

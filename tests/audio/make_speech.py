@@ -21,7 +21,7 @@ import onnxruntime
 import soundfile
 import soxr
 import yaml
-from korean_ipa import to_ipa
+from korean_ipa import to_ipa  # type: ignore[import-not-found]
 from numpy.typing import NDArray
 
 Audio = NDArray[np.float32]

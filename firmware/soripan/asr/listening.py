@@ -11,7 +11,7 @@ from typing import Final
 
 from soripan.asr import graph
 from soripan.asr.graph import Progress, Size
-from soripan.exc import ModelError
+from soripan.exc import ModelError, SoripanError
 from soripan.nlu.grammar import Grammar
 
 SIZE: Final = Size(words=60_000, bigrams=60_000, command_cost=0.0, branch_cost=0.6, slot_cost=6.0)
@@ -53,9 +53,9 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
         with _alone(folder):
             if not target.is_dir():
                 _build(stock, grammar, target, progress)
-    except OSError as error:
-        if isinstance(error, ModelError):
-            raise
+    except SoripanError:
+        raise  # some of these are an OSError or a RuntimeError too
+    except (OSError, RuntimeError) as error:
         raise ModelError(f"the listening graph cannot be built in {folder}: {error}") from error
     return target
 

@@ -1,0 +1,188 @@
+"""The command line, as a user or a script sees it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from support.broker import Broker, Monitor
+
+AUDIO = Path(__file__).parent / "audio"
+KEYS = [
+    "file", "text", "confidence", "intent", "slots", "decision", "kind", "assistant",
+    "wake_word", "speech", "timings",
+]  # fmt: skip
+
+
+def soripan(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "soripan", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    """One clear line, the exit status, nothing else."""
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("WARNING")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("soripan: ")
+    assert all(word in lines[0] for word in words), lines[0]
+    assert result.returncode == status
+    assert result.stdout == ""
+
+
+def set_broker(folder: Path, port: int) -> None:
+    panel = folder / "panel.toml"
+    panel.write_text(panel.read_text("utf-8").replace("port = 1883", f"port = {port}"), "utf-8")
+
+
+@pytest.mark.parametrize("command", ["", "run", "listen", "say", "doctor", "models"])
+def test_help(command: str) -> None:
+    result = soripan(*command.split(), "--help")
+    assert result.returncode == 0
+    assert "usage: soripan" in result.stdout
+
+
+def test_say_has_the_stable_keys(config_folder: Path) -> None:
+    result = soripan(
+        "say", "--json", "--no-mqtt", "--config", config_folder / "panel.toml",
+        "냉장고 온도 삼 도로 맞춰 줘",
+    )  # fmt: skip
+    said = json.loads(result.stdout)
+    assert list(said) == KEYS
+    assert (said["intent"], said["decision"]) == ("SetTemperature", "local")
+    assert said["slots"] == {"zone": "fridge", "value": 3}
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "decision", "kind", "assistant"),
+    [
+        ("우유 두 병 주문해 줘", "away", "shopping", "alexa"),
+        ("구글한테 내일 날씨 물어봐 줘", "away", "directed", "google"),
+        ("우리 강아지가 어제 아팠어", "away", "unresolved", "alexa"),
+        ("냉장고 온도 이십 도로 맞춰 줘", "rejected", None, None),
+        ("어", "local", None, None),
+    ],
+)
+def test_where_it_goes(
+    config_folder: Path, text: str, decision: str, kind: str | None, assistant: str | None
+) -> None:
+    result = soripan("say", "--json", "--no-mqtt", "--config", config_folder / "panel.toml", text)
+    said = json.loads(result.stdout)
+    assert (said["decision"], said["kind"], said["assistant"]) == (decision, kind, assistant)
+    assert said["speech"]
+
+
+def test_say_over_mqtt(config_folder: Path) -> None:
+    with Broker() as broker, Monitor(broker.host, broker.port, "soripan/#") as monitor:
+        set_broker(config_folder, broker.port)
+        result = soripan("say", "--config", config_folder / "panel.toml", "김치 한 통 주문해 줘")
+        assert result.returncode == 0, result.stderr
+        request = monitor.wait_for("soripan/kitchen/request/alexa")
+        body = json.loads(request.text)
+        assert body["items"] == [{"name": "김치", "quantity": 1, "unit": "통"}]
+        assert request.response_topic == "soripan/kitchen/reply"
+        assert request.correlation == body["id"].encode()
+        assert request.expiry is None  # shopping never expires
+        assert monitor.wait_for("soripan/kitchen/state/fridge/fridge_temperature").retain
+        monitor.wait_for("soripan/kitchen/event/intent")
+        monitor.wait_for("soripan/kitchen/availability", "offline")
+
+
+def test_a_question_expires(config_folder: Path) -> None:
+    with Broker() as broker, Monitor(broker.host, broker.port, "soripan/#") as monitor:
+        set_broker(config_folder, broker.port)
+        soripan("say", "--config", config_folder / "panel.toml", "구글한테 내일 날씨 물어봐 줘")
+        assert monitor.wait_for("soripan/kitchen/request/google").expiry == 30
+
+
+def test_listen_to_a_command(config_folder: Path) -> None:
+    file = AUDIO / "demo/05_hey_jarvis_TurnOn.flac"
+    result = soripan(
+        "listen", "--json", "--no-mqtt", "--config", config_folder / "panel.toml", file
+    )
+    heard = json.loads(result.stdout)
+    assert (heard["wake_word"], heard["intent"]) == ("hey_jarvis", "TurnOn")
+    assert heard["slots"] == {"target": "tv"}
+    assert set(heard["timings"]) == {"wake", "speech_end", "endpoint", "decide", "action"}
+
+
+def test_silence_is_told(config_folder: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros((44_100, 2), np.int16), 44_100)
+    result = soripan(
+        "listen", "--no-wake", "--json", "--no-mqtt", "--config", config_folder / "panel.toml",
+        tmp_path / "silence.wav",
+    )  # fmt: skip
+    heard = json.loads(result.stdout)
+    assert (heard["text"], heard["decision"]) == ("", "rejected")
+
+
+class TestWhatIsWrong:
+    def test_no_config(self, tmp_path: Path) -> None:
+        refused(soripan("say", "--config", tmp_path / "no.toml", "응"), 78, "no such file")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "words"),
+        [
+            ("port = 1883", "prot = 1883", ("mqtt.prot", "did you mean “port”")),
+            ("port = 1883", "port = true", ("mqtt.port",)),
+            ("port = 1883", "port = 99999", ("mqtt.port",)),
+            ("port = 1883", "port = ", ("is not TOML",)),
+            ('language = "ko"', 'language = "tlh"', ("panel.language",)),
+            ("threshold = 0.5", "threshold = 5", ("wake.words",)),
+            ('"tv.toml"]', '"tv.toml", "fridge.toml"]', ("also the id",)),
+        ],
+    )
+    def test_settings(
+        self, config_folder: Path, old: str, new: str, words: tuple[str, ...]
+    ) -> None:
+        panel = config_folder / "panel.toml"
+        panel.write_text(panel.read_text("utf-8").replace(old, new), "utf-8")
+        refused(soripan("say", "--config", panel, "응"), 78, *words)
+
+    def test_template(self, config_folder: Path) -> None:
+        file = config_folder / "language/ko/mine.yaml"
+        file.write_text(
+            "language: ko\nintents:\n  Help:\n    data:\n      - sentences:\n"
+            '          - "도와(줘"\n',
+            encoding="utf-8",
+        )
+        panel = config_folder / "panel.toml"
+        refused(soripan("say", "--no-mqtt", "--config", panel, "응"), 78, "mine.yaml:6:")
+
+    def test_recordings(self, config_folder: Path, tmp_path: Path) -> None:
+        panel = config_folder / "panel.toml"
+        empty, text = tmp_path / "empty.wav", tmp_path / "text.wav"
+        empty.touch()
+        text.write_text("no sound", encoding="utf-8")
+        for file in (tmp_path / "missing.wav", empty, text, tmp_path):
+            refused(soripan("listen", "--no-mqtt", "--config", panel, file), 66, str(file))
+
+    def test_no_broker(self, config_folder: Path) -> None:
+        set_broker(config_folder, 1)
+        panel = config_folder / "panel.toml"
+        refused(soripan("say", "--config", panel, "응"), 69, "--no-mqtt")
+
+    def test_no_models(self, config_folder: Path, tmp_path: Path) -> None:
+        result = soripan(
+            "listen", "--no-mqtt", "--config", config_folder / "panel.toml",
+            AUDIO / "demo/05_hey_jarvis_TurnOn.flac", SORIPAN_MODELS=str(tmp_path / "none"),
+        )  # fmt: skip
+        refused(result, 69, "soripan models fetch")
+
+    def test_two_with_one_state(self, config_folder: Path, tmp_path: Path) -> None:
+        from soripan.lock import exclusive  # noqa: PLC0415
+
+        with Broker() as broker, exclusive(tmp_path / "state"):
+            set_broker(config_folder, broker.port)
+            refused(soripan("say", "--config", config_folder / "panel.toml", "응"), 75, "another")

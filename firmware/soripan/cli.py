@@ -4,11 +4,12 @@ import argparse
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +19,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Column, Table
 
-from soripan import __version__, config, doctor, mute
+from soripan import __version__, config, doctor, ears, mute
+from soripan.asr.explain import Explanation, explain
 from soripan.asr.models import ModelStore, fetch_all
+from soripan.asr.profiles import PROFILES
 from soripan.audio.files import FileSource
 from soripan.audio.microphone import MicrophoneSource
 from soripan.audio.playback import Earcons
@@ -27,13 +30,19 @@ from soripan.config import Config
 from soripan.decide import Result
 from soripan.dialog.router import PANEL
 from soripan.events import EventBus
-from soripan.exc import BrokerError, SoripanError
+from soripan.exc import BrokerError, ModelError, SoripanError
 from soripan.lock import exclusive
 from soripan.mqtt.client import Client, probe
-from soripan.panel import Panel, models_needed
+from soripan.nlu import templates
+from soripan.nlu.grammar import compile_grammar
+from soripan.nlu.parser import Parse, Parser
+from soripan.panel import Panel
 from soripan.store import Store
 
 log = logging.getLogger(__name__)
+
+SHOWN: Final = 5
+"""Spellings that `graph explain` prints at most."""
 
 CONNECT: Final = 5.0
 """Seconds that `listen` and `say` give the broker to answer."""
@@ -163,14 +172,54 @@ def _models_verify(options: argparse.Namespace) -> int:
     return 0
 
 
+def _graph_build(options: argparse.Namespace) -> int:
+    settings = _with_graph(config.load(options.config), options.profile)
+    loaded = templates.load(settings.language_folder, settings.settings.panel.language)
+    models = ModelStore(settings.models_folder)
+    grammar = compile_grammar(loaded)
+    there = ears.built_graph(settings, models, grammar)
+    if there is not None and options.force:
+        shutil.rmtree(there)
+        there = None
+    began = time.monotonic()
+    folder = ears.build_graph(settings, models, loaded, grammar, _progress)
+    if folder is None:
+        raise ModelError('[asr] graph is "stock": there is no listening graph (name a --profile)')
+    took = f"built in {time.monotonic() - began:.0f} s" if there is None else "is up to date"
+    size = (folder / "graph/HCLG.fst").stat().st_size / 1e6
+    print(f"{folder}: {took}, {size:.0f} MB")
+    return 0
+
+
+def _graph_explain(options: argparse.Namespace) -> int:
+    settings = _with_graph(config.load(options.config), options.profile)
+    loaded = templates.load(settings.language_folder, settings.settings.panel.language)
+    grammar = compile_grammar(loaded)
+    models = ModelStore(settings.models_folder)
+    folder = ears.build_graph(settings, models, loaded, grammar, _progress)
+    if folder is None:
+        raise ModelError('[asr] graph is "stock": there is nothing to explain (name a --profile)')
+    sentence = " ".join(options.text)
+    _print_explanation(explain(folder, sentence), Parser(grammar).parse(sentence))
+    return 0
+
+
+def _with_graph(settings: Config, profile: str | None) -> Config:
+    """The config with the profile that the command line names."""
+    if profile is None:
+        return settings
+    asr = msgspec.structs.replace(settings.settings.asr, graph=profile)
+    replaced = msgspec.structs.replace(settings.settings, asr=asr)
+    return msgspec.structs.replace(settings, settings=replaced)
+
+
 def _store(options: argparse.Namespace) -> ModelStore:
     return ModelStore(config.load(options.config).models_folder)
 
 
 def _registered(store: ModelStore, path: Path) -> list[str]:
     """The models the config needs, without files that the user brought."""
-    needed = dict.fromkeys(models_needed(config.load(path)))
-    return [name for name in needed if name in store.registry.models]
+    return [name for name in ears.models_needed(config.load(path)) if name in store.registry.models]
 
 
 @contextlib.contextmanager
@@ -244,12 +293,32 @@ def _show(result: Result, path: Path | None, as_json: bool) -> None:
         what = "nothing was said" if result.wake_word else "no wake word was heard"
         print(f"{head}{what}", flush=True)
         return
-    slots = " ".join(
-        f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in result.slots.items()
-    )
-    intent = f"{result.intent or 'no intent'} {slots}".strip()
+    intent = _meaning(result.intent, result.slots)
     to = f" to {result.assistant} ({result.kind})" if result.decision == "away" else ""
     print(f"{head}{result.text} | {intent} | {result.decision}{to} | {result.speech}", flush=True)
+
+
+def _print_explanation(explanation: Explanation, parse: Parse | None) -> None:
+    for word, ways in explanation.spelled:
+        print(f"{word}: {' | '.join(ways) or 'cannot be put together from words of the graph'}")
+    if explanation.near:
+        print(f"words of the graph that look like it: {', '.join(explanation.near)}")
+    if parse is None:
+        print("meaning: no sentence template has it, so it is nothing but open speech")
+    else:
+        print(f"meaning: {_meaning(parse.intent.name, parse.intent.slots)}")
+    shown = explanation.commands[:SHOWN]
+    for way in shown:
+        print(f"command: {way}")
+    if len(explanation.commands) > len(shown):
+        print(f"command: and {len(explanation.commands) - len(shown)} more ways")
+    if not shown:
+        print("command: no, the graph has it only as open speech")
+
+
+def _meaning(intent: str | None, slots: Mapping[str, Any]) -> str:
+    values = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in slots.items())
+    return " ".join([intent or "no intent", *values])
 
 
 # The command line itself
@@ -331,6 +400,35 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("names", nargs="*", metavar="NAME", help="as `models list` has it")
         action.set_defaults(command=command)
         _add_config(action)
+
+    graph = commands.add_parser(
+        "graph",
+        help="build and explain the listening graph",
+        description="The graph that the recogniser searches: all commands, and open speech.",
+    )
+    actions = graph.add_subparsers(title="actions", required=True, metavar="ACTION")
+    build = actions.add_parser(
+        "build",
+        help="build it now, not at the next start",
+        description="Builds the listening graph from the sentence templates and the model, if that "
+        "was not done since one of them changed.",
+    )
+    build.add_argument("--force", action="store_true", help="even if it is up to date")
+    build.set_defaults(command=_graph_build)
+    explained = actions.add_parser(
+        "explain",
+        help="how a sentence is spelled, and whether it is a command",
+        description="Shows how a sentence is put together from the words that the recogniser "
+        "knows, what it means, and with which spellings the graph accepts it as a command. "
+        'Example: soripan graph explain "냉장고 온도 삼 도로 맞춰 줘"',
+    )
+    explained.add_argument("text", nargs="+", metavar="SENTENCE", help="as people write it")
+    explained.set_defaults(command=_graph_explain)
+    for each in (build, explained):
+        each.add_argument(
+            "--profile", choices=PROFILES, help="of this size, not what [asr] graph says"
+        )
+        _add_config(each)
 
     for each in (run, listen, say):
         each.add_argument("--json", action="store_true", help="print one JSON object per utterance")

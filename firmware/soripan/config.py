@@ -61,8 +61,11 @@ class AudioSettings(Table, frozen=True):
 class WakeWordSettings(Table, frozen=True):
     """``[[wake.words]]``: one wake word and whom it addresses."""
 
-    model: Annotated[str, Meta(min_length=1)]
-    """A wake-word model of the registry (``soripan models list``) or the path of an ONNX file."""
+    model: str = ""
+    """With the engine ``openwakeword``: a wake-word model of the registry (``soripan models list``)
+    or the path of an ONNX file."""
+    phrase: str = ""
+    """With the engine ``phrase``: the words, such as "하이 소리"."""
     assistant: Identifier = "panel"
     """Whom it addresses: ``panel`` is the panel itself, any other name an assistant behind MQTT."""
     threshold: Probability = 0.5
@@ -76,8 +79,13 @@ class WakeWordSettings(Table, frozen=True):
 class WakeSettings(Table, frozen=True):
     """``[wake]``: what wakes the panel."""
 
-    engine: Literal["openwakeword"] = "openwakeword"
-    """The detector."""
+    engine: Literal["openwakeword", "phrase"] = "openwakeword"
+    """The detector. ``phrase`` takes any words, by a recogniser of its own: no training, but more
+    work for the processor."""
+    gate: bool = True
+    """Whether the detector rests while nothing is louder than the noise of the room."""
+    gate_margin: Annotated[float, Meta(ge=1.0, le=20.0)] = 4.0
+    """Decibels over that noise which wake it up. Higher: rests more, and may miss quiet words."""
     pre_roll: Annotated[float, Meta(ge=0.0, le=3.0)] = 0.08
     """Seconds before the hit that the recogniser gets too, so that a command spoken in one breath
     with the wake word is whole. Words that ended before the wake word did are left out again."""
@@ -89,17 +97,31 @@ class WakeSettings(Table, frozen=True):
     )
     """The wake words, all listened for at once."""
 
+    def __post_init__(self) -> None:
+        wanted, other = ("phrase", "model") if self.engine == "phrase" else ("model", "phrase")
+        for word in self.words:
+            if not getattr(word, wanted).strip() or getattr(word, other):
+                raise ValueError(f"each of `words` needs `{wanted}`, and no `{other}`, here")
+
 
 class AsrSettings(Table, frozen=True):
     """``[asr]``: the recogniser."""
 
     model: str = ""
     """A model of the registry or a folder; empty: the small model of the panel's language."""
-    graph: Literal["full", "stock"] = "full"
-    """``full``: a listening graph of the panel's own, built from the model and the sentences when
-    either changes. ``stock``: the model as it is, slower, larger and worse at commands."""
-    alternatives: Annotated[int, Meta(ge=1, le=20)] = 5
+    graph: Literal["auto", "full", "medium", "lite", "stock"] = "auto"
+    """The size of the listening graph, which the panel builds from the model and the sentences when
+    either changes. ``full`` and ``medium`` also write down what is no command, ``lite`` does not;
+    ``auto`` is the largest for which this board has the memory. ``stock``: no such graph but the
+    model as it is, slower, larger and worse at commands."""
+    alternatives: Annotated[int, Meta(ge=1, le=20)] = 10
     """How many readings of an utterance the parser gets to choose from."""
+    margin: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
+    """How much less likely than the likeliest reading a command may be and still count: the
+    natural logarithm of the ratio. Lower: more is refused."""
+    complete: Annotated[float, Meta(ge=0.08, le=5.0)] = 0.24
+    """Seconds of silence after which a command that is complete, and that nothing said after it
+    could change, is done. All else waits for the recogniser's endpoint, half a second and more."""
     no_speech: Seconds = 5.0
     """Seconds after the wake word in which speech must begin."""
     longest: Seconds = 15.0

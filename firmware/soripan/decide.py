@@ -11,6 +11,7 @@ from soripan.config import Config
 from soripan.dialog.builtin import Builtin
 from soripan.dialog.responses import Responses
 from soripan.dialog.router import PANEL, Route, Router
+from soripan.dialog.understand import understand
 from soripan.events import Action, Error, EventBus, IntentReady, RequestMade, TranscriptReady
 from soripan.exc import DriverError, RefusedError
 from soripan.mqtt.client import Client
@@ -98,7 +99,8 @@ class Decider:
         transcript = heard.transcript
         if not transcript.alternatives:
             return self._refuse(heard, None, "no_speech", "nothing was said")
-        text, confidence, intent = self._understand(transcript)
+        understood = understand(transcript, self._parser, self._settings.asr.margin)
+        text, confidence, intent = understood.text, understood.confidence, understood.intent
         self._bus.publish(
             TranscriptReady(session=heard.session, text=text, confidence=round(confidence, 3))
         )
@@ -120,18 +122,6 @@ class Decider:
         if route.decision == "local" and intent is not None:
             return self._do(heard, done, intent)
         return self._send(heard, done, route, intent)
-
-    def _understand(self, transcript: Transcript) -> tuple[str, float, Intent | None]:
-        """The likeliest reading that the templates know, else the likeliest of all.
-
-        Its confidence is that of all readings which mean the same.
-        """
-        parses = [(each, self._parser.parse(each.text)) for each in transcript.alternatives]
-        for alternative, parse in parses:
-            if parse is not None:
-                agree = (a.confidence for a, p in parses if p and p.intent == parse.intent)
-                return alternative.text, min(1.0, sum(agree)), parse.intent
-        return transcript.text, transcript.confidence, None
 
     def _do(self, heard: Heard, done: Result, intent: Intent) -> Result:
         """Let the panel or an appliance do it."""

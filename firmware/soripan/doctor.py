@@ -12,17 +12,16 @@ from rich.console import Console
 
 from soripan import config
 from soripan.appliances import create_driver
-from soripan.asr.listening import graph_folder
 from soripan.asr.models import ModelStore
 from soripan.asr.openfst import tools
 from soripan.audio.frame import FRAME_SECONDS, Samples
 from soripan.audio.microphone import MicrophoneSource, list_devices
 from soripan.config import ApplianceSettings, Config
+from soripan.ears import built_graph, models_needed, profile
 from soripan.exc import MicrophoneError, SoripanError
 from soripan.mqtt.client import probe
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
-from soripan.panel import models_needed
 
 _GOOD: Final = "[green]good[/]"
 _BAD: Final = "[red]bad [/]"
@@ -57,9 +56,9 @@ def examine(path: Path, console: Console) -> int:
 def _checks(settings: Config) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "system", lambda: f"Python {platform.python_version()}, {platform.machine()}"
     yield "sentences", lambda: _sentences(settings)
-    for name in dict.fromkeys(models_needed(settings)):
+    for name in models_needed(settings):
         yield "model", functools.partial(_model, settings, name)
-    if settings.settings.asr.graph == "full":
+    if profile(settings) is not None:
         yield "listening graph", functools.partial(_graph, settings)
     yield "microphone", lambda: _microphone(settings)
     yield "broker", lambda: probe(settings.settings.mqtt)
@@ -88,9 +87,8 @@ def _graph(settings: Config) -> str:
     grammar = compile_grammar(
         templates.load(settings.language_folder, settings.settings.panel.language)
     )
-    stock = ModelStore(settings.models_folder).path(models_needed(settings)[0])
-    folder = graph_folder(stock, grammar, settings.graphs_folder)
-    return f"{folder}" if folder.is_dir() else "not built yet; the next start does it"
+    folder = built_graph(settings, ModelStore(settings.models_folder), grammar)
+    return f"{folder}" if folder is not None else "not built yet; the next start does it"
 
 
 def _microphone(settings: Config) -> str:

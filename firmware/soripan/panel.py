@@ -16,16 +16,14 @@ from typing import Final
 import numpy as np
 
 from soripan import appliances as appliance_room
+from soripan import ears
 from soripan.appliances import Appliance
 from soripan.asr.graph import Progress
-from soripan.asr.lexicon import Lexicon
-from soripan.asr.listening import listening_model
 from soripan.asr.models import ModelStore
-from soripan.asr.recogniser import Alternative, Recogniser, Transcript, Word
+from soripan.asr.recogniser import Alternative, Transcript, Word
 from soripan.audio.frame import Frame, Samples
 from soripan.audio.microphone import MicrophoneSource
 from soripan.audio.recordings import Recordings
-from soripan.audio.ring import RingBuffer
 from soripan.audio.source import Source
 from soripan.config import Config
 from soripan.decide import Decider, Heard, Result
@@ -34,6 +32,7 @@ from soripan.dialog.responses import Responses
 from soripan.dialog.router import PANEL
 from soripan.dialog.session import Session, Utterance
 from soripan.dialog.timers import Timers
+from soripan.ears import Ears
 from soripan.events import Error, EventBus, Listening, StateChanged, TimerDone, Wake
 from soripan.exc import ApplianceError, DriverError, RefusedError
 from soripan.mqtt.client import Client, ReplyMessage, SetMessage
@@ -41,25 +40,13 @@ from soripan.mqtt.publisher import Publisher
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
 from soripan.nlu.parser import Parser
-from soripan.nlu.text import normalise
 from soripan.store import Store
-from soripan.wake.detector import WakeWord, WakeWordDetector
-from soripan.wake.openwakeword import FEATURE_MODELS, OpenWakeWordDetector
+from soripan.wake.detector import WakeWord
 
 log = logging.getLogger(__name__)
 
-RECOGNISERS: Final = {"ko": "vosk-model-small-ko-0.22", "en": "vosk-model-small-en-us-0.15"}
-"""The recogniser's model of each language, unless the config names one."""
-
 _IDLE: Final = 0.2
 """Seconds that a silent source may keep the panel from everything else."""
-
-
-def models_needed(config: Config) -> list[str]:
-    """The models that a panel with this config loads, the recogniser's first."""
-    settings = config.settings
-    recogniser = settings.asr.model or RECOGNISERS[settings.panel.language]
-    return [recogniser, *FEATURE_MODELS, *(word.model for word in settings.wake.words)]
 
 
 class Panel:
@@ -87,7 +74,7 @@ class Panel:
         self._grammar = compile_grammar(self._templates)
         self._responses = Responses(config.language_folder, language)
         self._builtin = Builtin(Timers(store), self._responses)
-        self._ears: _Ears | None = None
+        self._ears: Ears | None = None
         self._session: Session | None = None
         self._frames: list[Samples] = []
         self._lag = _Lag()
@@ -98,10 +85,11 @@ class Panel:
         self.appliances: Mapping[str, Appliance] = {
             each.id: appliance_room.create(each, bus, store) for each in config.appliances
         }
+        self._parser = Parser(self._grammar)
         self._decider = Decider(
             config,
             bus,
-            Parser(self._grammar),
+            self._parser,
             self._responses,
             self._builtin,
             self.appliances,
@@ -128,29 +116,14 @@ class Panel:
             ToolMissingError: OpenFst, which builds the listening graph, is not installed.
             TemplateError: a sentence has a word that the recogniser does not know.
         """
-        settings = self._config.settings
-        paths = [models.path(name) for name in models_needed(self._config)]
-        model = paths[0]
-        if settings.asr.graph == "full":
-            folder = self._config.graphs_folder
-            model = listening_model(paths[0], self._grammar, folder, progress)
-        recogniser = Recogniser(model, settings.asr.alternatives)
-        lexicon = Lexicon(recogniser.find_word)
-        for text, origin in self._templates.literals():
-            if word := lexicon.unwritable([normalise(text)]):
-                raise origin.error(
-                    f"the recogniser does not know “{word}”, so it would never be understood "
-                    "(use another word, or write it in Hangul as it is spoken)"
-                )
-        detector = OpenWakeWordDetector(settings.wake.words, paths[3:], paths[1], paths[2])
-        self._ears = _Ears(detector, recogniser, RingBuffer(settings.wake.pre_roll))
+        self._ears = ears.open_ears(self._config, models, self._templates, self._grammar, progress)
 
     def hear(self, frame: Frame) -> Result | None:
         """Take the next frame; return what came of an utterance if one just ended."""
-        ears = self._open_ears()
+        heard_with = self._open_ears()
         self._lag.update(frame)
-        ears.ring.append(frame)
-        wake = ears.detector.process(frame)
+        heard_with.ring.append(frame)
+        wake = heard_with.detector.process(frame)
         if self._session is None:
             if wake is not None:
                 self.listen(frame.end, wake)
@@ -162,10 +135,14 @@ class Panel:
 
     def listen(self, now: float, wake: WakeWord | None = None) -> None:
         """Begin a session; ``now`` in seconds of the source. Without a wake word, all counts."""
-        ears = self._open_ears()
+        heard_with = self._open_ears()
         settings = self._config.settings
-        pre_roll, _ = ears.ring.last(settings.wake.pre_roll if wake is not None else 0.0)
-        self._session = Session(ears.recogniser, settings.asr, wake, pre_roll, now)
+        # A detector may have noticed it in an earlier frame.
+        since = now - wake.at + settings.wake.pre_roll if wake is not None else 0.0
+        pre_roll, _ = heard_with.ring.last(since)
+        self._session = Session(
+            heard_with.recogniser, settings.asr, wake, pre_roll, now, self._parser.settled
+        )
         self._frames = [pre_roll]
         if wake is not None:
             self._bus.publish(
@@ -228,7 +205,7 @@ class Panel:
         }
         return replace(result, timings={name: round(t, 3) for name, t in timings.items()})
 
-    def _open_ears(self) -> "_Ears":
+    def _open_ears(self) -> Ears:
         if self._ears is None:
             raise RuntimeError("open_ears() comes first")
         return self._ears
@@ -306,13 +283,6 @@ class Panel:
                 on_result(result)
         if (result := self.hang_up(now)) is not None:
             on_result(result)
-
-
-@dataclass(slots=True)
-class _Ears:
-    detector: WakeWordDetector
-    recogniser: Recogniser
-    ring: RingBuffer
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """The listening graph: how it comes to be, and that it understands."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import soundfile
 import yaml
 
 from soripan.asr import graph
-from soripan.asr.graph import Progress, Size
+from soripan.asr.graph import Progress
+from soripan.asr.lexicon import Lexicon
 from soripan.asr.listening import KEPT, graph_folder, listening_model
 from soripan.asr.models import ModelStore
+from soripan.asr.profiles import PROFILES, Profile, fitting
 from soripan.asr.recogniser import Recogniser, Transcript
 from soripan.exc import ModelError, ToolMissingError
 from soripan.nlu.grammar import Arc, Grammar
 from support.language import load_grammar, load_parser
 
 AUDIO = Path(__file__).parents[1] / "audio"
+LITE = PROFILES["lite"]
 CLEAR = [
     "014_SetTemperature_alpha",
     "033_ChangeVolume_nezumi",
@@ -35,12 +39,14 @@ CLEAR = [
 @pytest.fixture(scope="module")
 def listening(models: ModelStore, korean_model: Path) -> Path:
     """The listening graph of the shipped sentences; built only if it was not before."""
-    return listening_model(korean_model, load_grammar("ko"), models.folder / "graphs", print)
+    return listening_model(
+        korean_model, load_grammar("ko"), PROFILES["medium"], models.folder / "graphs", print
+    )
 
 
 @pytest.fixture(scope="module")
 def recogniser(listening: Path) -> Recogniser:
-    return Recogniser(listening, 5)
+    return Recogniser(listening, 10)
 
 
 def recognise(recogniser: Recogniser, path: Path) -> Transcript:
@@ -98,7 +104,7 @@ def test_the_second_time_it_is_there_at_once(
     steps: list[str] = []
     began = time.monotonic()
     again = listening_model(
-        korean_model, load_grammar("ko"), models.folder / "graphs", steps.append
+        korean_model, load_grammar("ko"), fitting(), models.folder / "graphs", steps.append
     )
     assert (again, steps) == (listening, [])
     assert time.monotonic() - began < 2.0
@@ -133,7 +139,12 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     failures: list[Any] = []
 
     def build(
-        _model: Path, _grammar: Grammar, _size: Size, target: Path, progress: Progress
+        _model: Path,
+        _grammar: Grammar,
+        _profile: Profile,
+        target: Path,
+        progress: Progress,
+        _check: Callable[[Lexicon], None],
     ) -> None:
         progress("building")
         (target / "graph").mkdir()
@@ -164,15 +175,15 @@ def test_a_failure_leaves_nothing_and_the_next_time_may_succeed(
     folder = tmp_path / "graphs"
     built.append(failure)
     with pytest.raises(wanted):
-        listening_model(stock, tiny("켜"), folder, print)
+        listening_model(stock, tiny("켜"), LITE, folder, print)
     assert [path.name for path in folder.iterdir()] == ["lock"]
-    assert (listening_model(stock, tiny("켜"), folder, print) / "graph/HCLG.fst").exists()
+    assert (listening_model(stock, tiny("켜"), LITE, folder, print) / "graph/HCLG.fst").exists()
 
 
 def test_what_a_crash_left_is_removed(built: list[Any], stock: Path, tmp_path: Path) -> None:
     folder = tmp_path / "graphs"
     (folder / "building/work").mkdir(parents=True)
-    target = listening_model(stock, tiny("켜"), folder, print)
+    target = listening_model(stock, tiny("켜"), LITE, folder, print)
     assert sorted(folder.iterdir()) == sorted([folder / "lock", target])
     assert [path.name for path in target.iterdir()] == ["graph"]
 
@@ -183,29 +194,29 @@ def test_each_change_makes_another_and_old_ones_go(
     folder = tmp_path / "graphs"
     targets = []
     for text in "가나다라마":
-        targets.append(listening_model(stock, tiny(text), folder, print))
+        targets.append(listening_model(stock, tiny(text), LITE, folder, print))
         time.sleep(0.02)  # for the file system's clock
     assert len(set(targets)) == 5
     assert [target.exists() for target in targets] == [False] * (5 - KEPT) + [True] * KEPT
-    before = graph_folder(stock, tiny("마"), folder)
+    before = graph_folder(stock, tiny("마"), LITE, folder)
     assert before == targets[-1]
     (stock / "graph/Gr.fst").write_text("another language model")
-    assert graph_folder(stock, tiny("마"), folder) != before
+    assert graph_folder(stock, tiny("마"), LITE, folder) != before
 
 
 @pytest.mark.parametrize("name", ["HCLr", "Gr"])
 def test_a_model_without_its_parts(stock: Path, tmp_path: Path, name: str) -> None:
     (stock / f"graph/{name}.fst").unlink()
     with pytest.raises(ModelError, match=r'no dynamic graph .*graph = "stock"'):
-        listening_model(stock, tiny("켜"), tmp_path / "graphs", print)
+        listening_model(stock, tiny("켜"), LITE, tmp_path / "graphs", print)
 
 
 def test_no_openfst(stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolMissingError, match="apt-get install libfst-tools"):
-        listening_model(stock, tiny("켜"), tmp_path / "graphs", print)
+        listening_model(stock, tiny("켜"), LITE, tmp_path / "graphs", print)
 
 
 def test_parts_that_are_no_graphs(stock: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be built"):
-        listening_model(stock, tiny("켜"), tmp_path / "graphs", print)
+        listening_model(stock, tiny("켜"), LITE, tmp_path / "graphs", print)

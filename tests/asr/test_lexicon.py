@@ -108,9 +108,10 @@ def test_the_letters_with_which_words_go_on() -> None:
     assert LEXICON.next_letters("") == {word[0] for word in IDS}
 
 
-def test_the_first_word_that_cannot_be_written_is_named() -> None:
-    assert LEXICON.unwritable(["티비 켜", "계란 담아"]) is None
-    assert LEXICON.unwritable(["티비 켜", "계란 삶아 구워"]) == "삶아"
+def test_the_nearest_words() -> None:
+    assert LEXICON.nearest("hdm") == ("HDMI",)
+    assert LEXICON.nearest("알렉세") == ("알렉사",)
+    assert LEXICON.nearest("zzz") == ()
 
 
 def accepted(acceptor: Acceptor, longest: int) -> set[str]:
@@ -161,6 +162,7 @@ SMALL = LanguageModel(
     costs=costs(0.75, 0.0625, 0.9, 0.5),
     start_back_off=math.log(2),
 )
+NONE = np.zeros(5, np.bool_)
 # What each bigram gains over backing off, p(h) p(w|h) ln(p(w|h) / backed off):
 #   b a: 0.25 * 0.75 * ln(0.75 / 0.5) = 0.076       a c: 0, backing off says the same
 #   start a: 0.9 * ln(0.9 / 0.25) = 1.153           a b: 0.5 * 0.5 * ln(0.5 / 0.125) = 0.347
@@ -180,7 +182,7 @@ SMALL = LanguageModel(
 def test_the_bigrams_that_matter_are_kept(
     words: int, bigrams: int, kept: list[tuple[int, int]]
 ) -> None:
-    small = ngrams.prune(SMALL, words, bigrams)
+    small = ngrams.prune(SMALL, words, bigrams, NONE)
     pairs = zip(small.histories.tolist(), small.followers.tolist(), strict=True)
     assert list(pairs) == kept
     assert np.flatnonzero(np.isfinite(small.unigrams)).tolist() == [1, 2, 3][:words]
@@ -190,10 +192,34 @@ def test_the_bigrams_that_matter_are_kept(
 
 
 def test_words_that_cannot_be_said_are_never_kept() -> None:
-    assert np.isinf(ngrams.prune(SMALL, 5, 0).unigrams).tolist() == [1, 0, 0, 0, 1]
+    assert np.isinf(ngrams.prune(SMALL, 5, 0, NONE).unigrams).tolist() == [1, 0, 0, 0, 1]
+
+
+def test_words_that_are_marked_are_kept_if_they_can_be_said() -> None:
+    marked = np.array([0, 0, 0, 1, 1], np.bool_)
+    assert np.flatnonzero(ngrams.prune(SMALL, 1, 0, marked).sayable).tolist() == [1, 3]
+
+
+def test_without_bigrams_the_words_cost_the_same(fst: OpenFst, tmp_path: Path) -> None:
+    write_language_model(fst, tmp_path)
+    whole, small = (ngrams.read(tmp_path, fst, tmp_path, bigrams=b) for b in (True, False))
+    assert small.words == whole.words
+    np.testing.assert_array_equal(small.unigrams, whole.unigrams)
+    assert (small.end, small.start_back_off) == (whole.end, whole.start_back_off)
+    assert small.histories.size == 0
 
 
 def test_the_language_model_is_read_as_it_is(fst: OpenFst, tmp_path: Path) -> None:
+    write_language_model(fst, tmp_path)
+    model = ngrams.read(tmp_path, fst, tmp_path)
+    assert model.words == ("<eps>", "a", "b", "c")
+    assert model.unigrams.tolist() == [np.inf, 1, 2, 3]
+    assert model.back_off.tolist() == [np.inf, 0.75, 1.5, np.inf]
+    assert model.ends.tolist() == [np.inf, 6, np.inf, np.inf]
+    assert (model.end, model.start_back_off) == (7, 0.5)
+
+
+def write_language_model(fst: OpenFst, tmp_path: Path) -> None:
     (tmp_path / "graph").mkdir()
     symbols = tmp_path / "symbols"
     symbols.write_text("<eps> 0\na 1\nb 2\nc 3\n")
@@ -216,11 +242,3 @@ def test_the_language_model_is_read_as_it_is(fst: OpenFst, tmp_path: Path) -> No
         tmp_path / "text",
         tmp_path / "graph/Gr.fst",
     )
-    model = ngrams.read(tmp_path, fst, tmp_path)
-    assert model.words == ("<eps>", "a", "b", "c")
-    assert model.unigrams.tolist() == [np.inf, 1, 2, 3]
-    assert model.back_off.tolist() == [np.inf, 0.75, 1.5, np.inf]
-    assert model.ends.tolist() == [np.inf, 6, np.inf, np.inf]
-    assert (model.end, model.start_back_off) == (7, 0.5)
-    found = zip(model.histories.tolist(), model.followers.tolist(), model.costs, strict=True)
-    assert set(found) == {(-1, 1, 0.25), (1, 2, 0.125), (2, 1, 1.25)}

@@ -177,6 +177,10 @@ def plan(sentences: dict[str, list[Entry]]) -> Iterator[Recording]:
                 gain = PEAKS_DBFS[(number * 2 + (speed > 1.0)) % len(PEAKS_DBFS)]
                 file = f"wake/{wake_word}_{voice}_{speed}.flac"
                 yield Recording(file, "", voice, speed, gain, wake_word=wake_word, wake_ipa=ipa)
+    for number, voice in enumerate(VOICES):
+        for speed in WAKE_SPEEDS:
+            file = f"phrase/{voice}_{speed}.flac"
+            yield Recording(file, str(sentences["phrase"]), voice, speed, PEAKS_DBFS[number])
     for number, entry in enumerate(sentences["demo"], 1):
         voice, speed, gain = _delivery(number)
         voice, speed = entry.get("voice", voice), entry.get("speed", speed)

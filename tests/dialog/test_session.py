@@ -3,7 +3,7 @@
 The recogniser is scripted here: what it says of each frame is what is tested.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +56,19 @@ class Scripted:
         return self.last
 
 
-def session(script: Scripted, wake: WakeWord | None = None, pre_roll: int = 0) -> Session:
+def never(_text: str) -> bool:
+    return False
+
+
+def session(
+    script: Scripted,
+    wake: WakeWord | None = None,
+    pre_roll: int = 0,
+    settled: Callable[[str], bool] = never,
+) -> Session:
     recogniser: Any = script
     begin = wake.at if wake else 0.0
-    return Session(recogniser, SETTINGS, wake, np.zeros(pre_roll, np.int16), begin)
+    return Session(recogniser, SETTINGS, wake, np.zeros(pre_roll, np.int16), begin, settled)
 
 
 def run(listening: Session, seconds: float) -> Utterance | None:
@@ -172,3 +181,65 @@ def test_it_always_ends_in_time(
     assert ended is not None
     assert ended.ended - listening.begin < SETTINGS.longest + FRAME_SECONDS + 1e-6
     assert (ended.reason == "no_speech") == (not ended.transcript.text)
+
+
+# A command that is complete is done without waiting for the endpoint.
+
+WAIT = round(SETTINGS.complete / FRAME_SECONDS)
+
+
+def feed(listening: Session, frames: int, first: int = 0) -> tuple[int, Utterance] | None:
+    """Feed silence; return the frame in which the utterance ended, and the utterance."""
+    for number in range(first, first + frames):
+        sound = np.zeros(FRAME_SAMPLES, np.int16)
+        utterance = listening.feed(Frame(sound, listening.begin + number * FRAME_SECONDS))
+        if utterance is not None:
+            return number, utterance
+    return None
+
+
+def test_a_settled_command_ends_after_a_short_silence() -> None:
+    script = Scripted({}, ["", "티비", "티비 켜", *["티비 켜줘"] * 20])
+    script.last = said(("티비", 0.1, 0.3), ("켜줘", 0.3, 0.6))
+    ended = feed(session(script, settled={"티비 켜줘"}.__contains__), 20)
+    assert ended is not None
+    assert ended[0] == 3 + WAIT
+    assert (ended[1].reason, ended[1].transcript.text) == ("complete", "티비 켜줘")
+
+
+def test_what_may_go_on_waits_for_the_endpoint() -> None:
+    script = Scripted({15: said(("볼륨", 0.1, 0.3), ("이십", 0.3, 0.6))}, ["볼륨 이십"] * 20)
+    ended = feed(session(script), 20)
+    assert ended is not None
+    assert (ended[0], ended[1].reason) == (15, "endpoint")
+
+
+def test_every_new_word_begins_the_wait_anew() -> None:
+    texts = ["티비 켜"] * WAIT + ["티비 켜 줘"] * WAIT + ["티비 켜 줘요"] * 20
+    script = Scripted({}, texts)
+    script.last = said(("티비", 0.1, 0.3), ("켜", 0.3, 0.4), ("줘요", 0.4, 0.6))
+    ended = feed(session(script, settled=lambda _: True), 40)
+    assert ended is not None
+    assert ended[0] == 3 * WAIT
+
+
+def test_a_settled_rest_of_the_wake_word_ends_nothing() -> None:
+    script = Scripted({30: said(("켜줘", 2.2, 2.4))}, ["그만"] * (1 + WAIT))
+    script.last = said(("그만", 0.0, 0.1))  # before the wake word ended
+    listening = session(script, WAKE, pre_roll=16_000, settled={"그만"}.__contains__)
+    ended = feed(listening, 40)
+    assert ended is not None
+    assert (ended[0], ended[1].reason) == (30, "endpoint")
+    assert script.started == 2
+
+
+def test_is_it_settled_is_asked_once_for_each_text() -> None:
+    asked: list[str] = []
+
+    def settled(text: str) -> bool:
+        asked.append(text)
+        return False
+
+    script = Scripted({}, ["티비"] * 10 + ["티비 소리"] * 10)
+    feed(session(script, settled=settled), 20)
+    assert asked == ["티비", "티비 소리"]

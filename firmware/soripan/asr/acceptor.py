@@ -42,25 +42,34 @@ class Acceptor:
     def minimal(self, fst: OpenFst, work: Path) -> "Acceptor":
         """The acceptor of the same sequences with as few states as possible."""
         text, one, other = work / "acceptor.txt", work / "one.fst", work / "other.fst"
-        with text.open("w") as file:
-            # OpenFst takes the state of the first line for the start.
-            for source, target, label in sorted(self.arcs):
-                file.write(f"{source} {target} {label} {label}\n")
-            file.writelines(f"{state}\n" for state in sorted(self.finals))
+        self.write(text)
         fst.run("fstcompile", text, one)
         fst.run("fstrmepsilon", one, other)
         fst.run("fstdeterminize", other, one)
         fst.run("fstminimize", one, other)
-        small = Acceptor()
         with fst.lines("fstprint", other) as printed:
-            for line in printed:
-                fields = [int(each) for each in line.split()[:3]]
-                small.states = max(small.states, 1 + max(fields[:2]))
-                if len(fields) == 3:
-                    small.arcs.add((fields[0], fields[1], fields[2]))
-                else:
-                    small.finals.add(fields[0])
-        return small
+            return Acceptor.parse(printed)
+
+    def write(self, path: Path) -> None:
+        """Write it in OpenFst's text format."""
+        with path.open("w") as file:
+            # OpenFst takes the state of the first line for the start.
+            for source, target, label in sorted(self.arcs):
+                file.write(f"{source} {target} {label} {label}\n")
+            file.writelines(f"{state}\n" for state in sorted(self.finals))
+
+    @classmethod
+    def parse(cls, lines: Iterable[bytes]) -> "Acceptor":
+        """Read OpenFst's text format."""
+        acceptor = cls()
+        for line in lines:
+            fields = [int(each) for each in line.split()[:3]]
+            acceptor.states = max(acceptor.states, 1 + max(fields[:2]))
+            if len(fields) == 3:
+                acceptor.arcs.add((fields[0], fields[1], fields[2]))
+            else:
+                acceptor.finals.add(fields[0])
+        return acceptor
 
 
 def compile_acceptor(grammar: Grammar, lexicon: Lexicon, fst: OpenFst, work: Path) -> Acceptor:

@@ -15,7 +15,6 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -26,68 +25,86 @@ from soripan.asr.acceptor import OPEN, Acceptor, compile_acceptor
 from soripan.asr.lexicon import Lexicon
 from soripan.asr.ngrams import LanguageModel
 from soripan.asr.openfst import OpenFst, tools
+from soripan.asr.profiles import LATTICE_BEAM, Profile
 from soripan.nlu.grammar import Grammar
 
 Progress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of the open part is kept, and what the commands cost against it."""
-
-    words: int
-    bigrams: int
-    command_cost: float
-    """Added to every command, in units of negative natural logarithms: higher rejects more."""
-    branch_cost: float
-    """Where a command can go on in n ways, each costs this times log n. With 1, all that can be
-    said at a point is equally likely; less favours commands over open speech."""
-    slot_cost: float
-    """Added where an open slot begins, and where it ends."""
-
-
-def build(model: Path, grammar: Grammar, size: Size, target: Path, progress: Progress) -> None:
+def build(
+    model: Path,
+    grammar: Grammar,
+    profile: Profile,
+    target: Path,
+    progress: Progress,
+    check: Callable[[Lexicon], None],
+) -> None:
     """Compile a listening graph.
 
     Args:
         model: folder of a stock Vosk model with a dynamic graph.
         grammar: the commands.
-        size: of the open part.
+        profile: size of the open part, costs, and how the recogniser is to search.
         target: an empty folder that becomes a Vosk model.
         progress: told what is being done.
+        check: given the lexicon of the model, raises if that lacks something.
     """
     work = target / "work"
     work.mkdir(parents=True)
+    union = work / "union.txt"
     with tools() as fst:
-        progress("reading the model's words and language model")
-        language = ngrams.read(model, fst, work)
-        progress("spelling the commands")
-        commands = compile_acceptor(grammar, _lexicon(language), fst, work)
-        progress("putting commands and open speech together")
-        union = work / "union.txt"
-        with union.open("w") as file:
-            _write_union(file, commands, ngrams.prune(language, size.words, size.bigrams), size)
+        # What the parts need is given back before the composition, which needs the most.
+        _unite(model, grammar, profile, fst, target, union, progress, check)
         progress("composing the graph")
         _compose(model, union, target, fst, work)
-    _write_words(target / "graph/words.txt", language)
     for part in ("am", "ivector"):
         (target / part).symlink_to((model / part).resolve())
     shutil.copytree(model / "conf", target / "conf")
+    _set_search(target / "conf/model.conf", profile)
     (target / "graph/phones").mkdir()
     shutil.copy(model / "graph/phones/word_boundary.int", target / "graph/phones")
     shutil.rmtree(work)
 
 
+def _unite(
+    model: Path,
+    grammar: Grammar,
+    profile: Profile,
+    fst: OpenFst,
+    target: Path,
+    union: Path,
+    progress: Progress,
+    check: Callable[[Lexicon], None],
+) -> None:
+    """Write the union of commands and open part, and beside it what explains it."""
+    work = union.parent
+    progress("reading the model's words and language model")
+    language = ngrams.read(model, fst, work, bigrams=profile.bigrams > 0)
+    lexicon = _lexicon(language)
+    check(lexicon)
+    progress("spelling the commands")
+    commands = compile_acceptor(grammar, lexicon, fst, work)
+    progress("putting commands and open speech together")
+    syllables = np.fromiter((len(w) == 1 and "가" <= w <= "힣" for w in language.words), bool)
+    small = ngrams.prune(language, profile.words, profile.bigrams, syllables)
+    with union.open("w") as file:
+        _write_union(file, commands, small, profile)
+    (target / "graph").mkdir()
+    used = {label for _, _, label in commands.arcs} | set(np.flatnonzero(small.sayable).tolist())
+    with (target / "graph/words.txt").open("w", encoding="utf-8") as file:
+        # Kaldi wants a name for the empty label; the others that nobody says only cost memory.
+        file.writelines(f"{w} {i}\n" for i, w in enumerate(language.words) if i in used or i == 0)
+    commands.write(target / "graph/commands.txt")
+
+
 def _lexicon(language: LanguageModel) -> Lexicon:
-    ids = {
-        word: number
-        for number, word in enumerate(language.words)
-        if word and np.isfinite(language.unigrams[number])
-    }
+    ids = {language.words[i]: i for i in np.flatnonzero(language.sayable).tolist()}
     return Lexicon(ids.get, ids)
 
 
-def _write_union(file: TextIO, commands: Acceptor, language: LanguageModel, size: Size) -> None:
+def _write_union(
+    file: TextIO, commands: Acceptor, language: LanguageModel, profile: Profile
+) -> None:
     """Write commands and open part as one acceptor in OpenFst's text format.
 
     States: 0 start, 1 open part without history, 2 beginning of an open sentence, then one for each
@@ -101,21 +118,23 @@ def _write_union(file: TextIO, commands: Acceptor, language: LanguageModel, size
     def arc(source: int, target: int, label: int, cost: float) -> None:
         file.write(f"{source} {target} {label} {label} {cost:.4f}\n")
 
+    # Nothing said: else silence would be taken for the cheapest word.
+    file.write(f"{start} 0\n")
     arc(start, begin, 0, 0.0)
-    arc(start, first, 0, size.command_cost)
+    arc(start, first, 0, profile.command_cost)
     branches = Counter(source for source, _, _ in commands.arcs)
     after_slot = {target for _, target, label in commands.arcs if label == OPEN}
     for source, target, label in sorted(commands.arcs):
         if label == OPEN:
-            arc(first + source, unigram, 0, size.slot_cost)
+            arc(first + source, unigram, 0, profile.slot_cost)
             continue
-        cost = size.branch_cost * math.log(branches[source])
+        cost = profile.branch_cost * math.log(branches[source])
         arc(first + source, first + target, label, cost)
         if source in after_slot:
             # Not by an arc that takes nothing: composition would follow it from within every word.
-            arc(unigram, first + target, label, size.slot_cost + cost)
+            arc(unigram, first + target, label, profile.slot_cost + cost)
     file.writelines(f"{first + state}\n" for state in sorted(commands.finals))
-    for word in np.flatnonzero(np.isfinite(language.unigrams)).tolist():
+    for word in np.flatnonzero(language.sayable).tolist():
         arc(unigram, history.get(word, unigram), word, language.unigrams[word])
     file.write(f"{unigram} {language.end:.4f}\n")
     arc(begin, unigram, 0, language.start_back_off)
@@ -133,7 +152,6 @@ def _write_union(file: TextIO, commands: Acceptor, language: LanguageModel, size
 
 def _compose(model: Path, union: Path, target: Path, fst: OpenFst, work: Path) -> None:
     graph = target / "graph"
-    graph.mkdir()
     compiled, sorted_, composed = work / "union.fst", work / "sorted.fst", work / "composed.fst"
     fst.run("fstcompile", union, compiled)
     fst.run("fstarcsort", "--sort_type=ilabel", compiled, sorted_)
@@ -147,6 +165,17 @@ def _compose(model: Path, union: Path, target: Path, fst: OpenFst, work: Path) -
     fst.run("fstconvert", "--fst_type=const", sorted_, graph / "HCLG.fst")
 
 
-def _write_words(path: Path, language: LanguageModel) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(f"{word} {i}\n" for i, word in enumerate(language.words) if word)
+def _set_search(path: Path, profile: Profile) -> None:
+    """Set what ``model.conf`` says about the search."""
+    values = {
+        "max-active": str(profile.max_active),
+        "beam": str(profile.beam),
+        "lattice-beam": str(LATTICE_BEAM),
+    }
+    kept = [
+        line
+        for line in path.read_text().splitlines()
+        if line.removeprefix("--").partition("=")[0] not in values
+    ]
+    lines = kept + [f"--{name}={value}" for name, value in values.items()]
+    path.write_text("".join(f"{line}\n" for line in lines))

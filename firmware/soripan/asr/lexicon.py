@@ -6,6 +6,7 @@ still be put together from shorter ones; any other word must be in it as it is.
 """
 
 import bisect
+import difflib
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -22,7 +23,7 @@ class Lexicon:
 
     Args:
         find: gives the id of a word, or None.
-        words: all of them; only for :meth:`next_letters`.
+        words: all of them; only for :meth:`next_letters` and :meth:`nearest`.
     """
 
     def __init__(self, find: Callable[[str], int | None], words: Iterable[str] = ()) -> None:
@@ -67,15 +68,15 @@ class Lexicon:
             best.append([way for way in ways if len(way) == fewest])
         return best[-1]
 
-    def unwritable(self, texts: Iterable[str]) -> str | None:
-        """The first word in normalised texts that cannot be written, or None."""
-        seen: set[str] = set()
-        for text in texts:
-            for word in text.split():
-                if word not in seen and not self.spellings(word):
-                    return word
-                seen.add(word)
-        return None
+    def nearest(self, word: str) -> tuple[str, ...]:
+        """The words that look most like one, at most three; takes a second."""
+        found = difflib.get_close_matches(word, self._folded, n=3, cutoff=0.6)
+        return tuple(self._folded[each] for each in found)
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        """The words by what they are in small letters, without digits and signs."""
+        return {word.casefold(): word for word in self._words if word.isalpha()}
 
     @cached_property
     def _sorted(self) -> list[str]:

@@ -4,27 +4,33 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from soripan.asr import graph
-from soripan.asr.graph import Progress, Size
+from soripan.asr.graph import Progress
+from soripan.asr.lexicon import Lexicon
+from soripan.asr.profiles import Profile
 from soripan.exc import ModelError, SoripanError
 from soripan.nlu.grammar import Grammar
-
-SIZE: Final = Size(words=60_000, bigrams=60_000, command_cost=0.0, branch_cost=0.6, slot_cost=6.0)
-"""Chosen on the project's own recordings."""
 
 KEPT: Final = 3
 """How many graphs are kept: that of each language, and one to go back to."""
 
-_VERSION: Final = b"1"
+_VERSION: Final = b"2"
 """Changes when the same input would make another graph."""
 
 
-def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progress) -> Path:
+def listening_model(
+    stock: Path,
+    grammar: Grammar,
+    profile: Profile,
+    folder: Path,
+    progress: Progress,
+    check: Callable[[Lexicon], None] = lambda _: None,
+) -> Path:
     """The Vosk model with the listening graph of a grammar; built if it is not there.
 
     It is built aside and renamed when it is whole, so a crash leaves no half of it. The oldest
@@ -33,14 +39,16 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
     Args:
         stock: folder of the Vosk model it is made from.
         grammar: the commands.
+        profile: how large it is.
         folder: where listening graphs are kept.
         progress: told what is being done, if anything is.
+        check: if it is built, given the model's lexicon; raises if that lacks something.
 
     Raises:
         ToolMissingError: OpenFst is not installed.
         ModelError: it could not be built: no space, or no dynamic graph in the stock model.
     """
-    target = graph_folder(stock, grammar, folder)
+    target = graph_folder(stock, grammar, profile, folder)
     if target.is_dir():
         return target
     if not (stock / "graph/HCLr.fst").is_file() or not (stock / "graph/Gr.fst").is_file():
@@ -52,7 +60,7 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             if not target.is_dir():
-                _build(stock, grammar, target, progress)
+                _build(stock, grammar, profile, target, progress, check)
     except SoripanError:
         raise  # some of these are an OSError or a RuntimeError too
     except (OSError, RuntimeError) as error:
@@ -60,11 +68,11 @@ def listening_model(stock: Path, grammar: Grammar, folder: Path, progress: Progr
     return target
 
 
-def graph_folder(stock: Path, grammar: Grammar, folder: Path) -> Path:
+def graph_folder(stock: Path, grammar: Grammar, profile: Profile, folder: Path) -> Path:
     """Where the listening graph of a model and a grammar is, or will be; its name is a hash of
     everything that it depends on."""
     digest = hashlib.sha256(_VERSION)
-    digest.update(repr(SIZE).encode())
+    digest.update(repr(profile).encode())
     for name in ("graph/HCLr.fst", "graph/Gr.fst", "am/final.mdl"):
         # Size and time instead of the content: that is a quarter of a gigabyte at each start, and
         # `soripan models verify` reads it.
@@ -82,12 +90,19 @@ def graph_folder(stock: Path, grammar: Grammar, folder: Path) -> Path:
     return folder / digest.hexdigest()[:16]
 
 
-def _build(stock: Path, grammar: Grammar, target: Path, progress: Progress) -> None:
+def _build(
+    stock: Path,
+    grammar: Grammar,
+    profile: Profile,
+    target: Path,
+    progress: Progress,
+    check: Callable[[Lexicon], None],
+) -> None:
     aside = target.with_name("building")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
-        graph.build(stock, grammar, SIZE, aside, progress)
+        graph.build(stock, grammar, profile, aside, progress, check)
         for path in (aside / "graph").iterdir():
             if path.is_file():
                 with path.open("rb") as file:

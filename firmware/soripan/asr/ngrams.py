@@ -46,14 +46,20 @@ class LanguageModel:
     start_back_off: float
     """Cost of forgetting the beginning of the sentence."""
 
+    @property
+    def sayable(self) -> NDArray[np.bool_]:
+        """Which words can be said, shape ``(len(words),)``."""
+        return np.isfinite(self.unigrams)
 
-def read(model: Path, fst: OpenFst, folder: Path) -> LanguageModel:
+
+def read(model: Path, fst: OpenFst, folder: Path, *, bigrams: bool = True) -> LanguageModel:
     """Read the language model of a Vosk model.
 
     Args:
         model: its folder.
         fst: the tools.
         folder: for temporary files, about as large as ``graph/Gr.fst``.
+        bigrams: whether to read them; they take most of the memory.
     """
     gr = model / "graph/Gr.fst"
     symbols, plain = folder / "words.txt", folder / "plain.fst"
@@ -67,7 +73,9 @@ def read(model: Path, fst: OpenFst, folder: Path) -> LanguageModel:
     raw = _Raw()
     with fst.lines("fstprint", plain) as printed:
         for arc in printed:
-            raw.add(arc.split())
+            # Words that cannot begin a sentence have costs of their own, after "0".
+            if bigrams or arc.startswith((b"0\t", b"1\t0\t")):
+                raw.add(arc.split())
     plain.unlink()
     return _assemble(words, raw)
 
@@ -131,8 +139,10 @@ def _assemble(words: tuple[str, ...], raw: _Raw) -> LanguageModel:
     )
 
 
-def prune(model: LanguageModel, words: int, bigrams: int) -> LanguageModel:
-    """Keep the likeliest words, and of the bigrams between them those that matter most.
+def prune(
+    model: LanguageModel, words: int, bigrams: int, always: NDArray[np.bool_]
+) -> LanguageModel:
+    """Keep the likeliest words and those marked, and the bigrams between them that matter most.
 
     A bigram matters by p(h) p(w|h) (log p(w|h) - log of what backing off would say), the relative
     entropy criterion of Stolcke (1998), "Entropy-based pruning of backoff language models". The
@@ -140,7 +150,8 @@ def prune(model: LanguageModel, words: int, bigrams: int) -> LanguageModel:
     """
     kept = np.zeros(len(model.words), bool)
     kept[np.argsort(model.unigrams, kind="stable")[:words]] = True
-    kept &= np.isfinite(model.unigrams)
+    kept |= always
+    kept &= model.sayable
     of_start = model.histories < 0
     candidates = np.flatnonzero(kept[model.followers] & (kept[model.histories] | of_start))
     history, word = model.histories[candidates], model.followers[candidates]

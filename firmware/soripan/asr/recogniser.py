@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ class Alternative:
     words: tuple[Word, ...]
     confidence: float
     """Its probability among the readings, 0..1."""
+    score: float = 0.0
+    """Log-likelihood of sound and words together. Only differences between the readings of one
+    utterance mean something."""
 
     @property
     def text(self) -> str:
@@ -60,8 +63,12 @@ class Transcript:
         for alternative in self.alternatives:
             words = tuple(w for w in alternative.words if (w.start + w.end) / 2 >= moment)
             text = " ".join(word.text for word in words)
-            before = merged[text].confidence if text in merged else 0.0
-            merged[text] = Alternative(words, before + alternative.confidence)
+            if (same := merged.get(text)) is None:
+                merged[text] = replace(alternative, words=words)
+            else:
+                together = same.confidence + alternative.confidence
+                score = max(same.score, alternative.score)
+                merged[text] = Alternative(same.words, together, score)
         merged.pop("", None)
         ranked = sorted(merged.values(), key=lambda a: a.confidence, reverse=True)
         return Transcript(tuple(ranked))
@@ -138,6 +145,7 @@ def _transcript(result: str) -> Transcript:
         Alternative(
             tuple(Word(w["word"], w["start"], w["end"]) for w in alternative.get("result", ())),
             weight / sum(weights),
+            alternative["confidence"],
         )
         for alternative, weight in zip(raw, weights, strict=True)
     )

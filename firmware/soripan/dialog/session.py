@@ -1,6 +1,7 @@
 """One session: from the wake word to the end of what is said after it."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from soripan.asr.recogniser import Recogniser, Transcript
@@ -23,7 +24,8 @@ class Utterance:
     transcript: Transcript
     """Empty if nothing was said."""
     reason: str
-    """Why listening ended: ``endpoint``, ``no_speech``, ``too_long`` or ``stopped``."""
+    """Why listening ended: ``complete``, ``endpoint``, ``no_speech``, ``too_long`` or
+    ``stopped``."""
     speech_end: float
     """When the last word ended, seconds of the source."""
     ended: float
@@ -41,6 +43,7 @@ class Session:
         pre_roll: the sound just before ``begin``, so that a command spoken in one breath with the
             wake word is whole.
         begin: when the session begins, seconds of the source.
+        settled: says whether a text is a command that means the same however it may go on.
     """
 
     recogniser: Recogniser
@@ -48,8 +51,12 @@ class Session:
     wake: WakeWord | None
     pre_roll: Samples
     begin: float
+    settled: Callable[[str], bool]
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     _heard_from: float = field(init=False)
+    _partial: str = field(init=False, default="")
+    _unchanged_since: float = field(init=False, default=0.0)
+    _settled: bool | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._heard_from = self.begin - len(self.pre_roll) / SAMPLE_RATE
@@ -63,12 +70,30 @@ class Session:
         transcript = self.recogniser.accept(frame.samples)
         if transcript is not None and (said := self._command(transcript)).alternatives:
             return self._end(said, "endpoint", frame.end)
+        if self._is_complete(frame):
+            if (said := self._command(self.recogniser.finish())).alternatives:
+                return self._end(said, "complete", frame.end)
+            # It was the end of the wake word.
+            self.recogniser.start()
+            self._heard_from = frame.end
         elapsed = frame.end - self.begin
         if elapsed >= self.settings.longest:
             return self.finish(frame.end, "too_long")
-        if elapsed >= self.settings.no_speech and not self.recogniser.partial():
+        if elapsed >= self.settings.no_speech and not self._partial:
             return self._end(Transcript(()), "no_speech", frame.end)
         return None
+
+    def _is_complete(self, frame: Frame) -> bool:
+        """Whether what was said so far is a command, and nothing was added for a while."""
+        partial = self.recogniser.partial()
+        if partial != self._partial:
+            self._partial, self._unchanged_since, self._settled = partial, frame.end, None
+        # Half a millisecond is rounding: the clock counts in frames.
+        if frame.end - self._unchanged_since < self.settings.complete - 0.0005:
+            return False
+        if self._settled is None:
+            self._settled = self.settled(partial)
+        return self._settled
 
     def finish(self, now: float, reason: str = "stopped") -> Utterance:
         """End the utterance now, with what was said so far."""

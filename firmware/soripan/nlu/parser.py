@@ -9,7 +9,7 @@ allow, and an open slot is as short as it can be.
 import heapq
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ class Parser:
 
     def parse(self, text: str) -> Parse | None:
         """Understand a text, or return None."""
-        words = normalise(_SIGN.sub(f"{MINUS[self._grammar.language]} ", text)).split()
+        words = self._words(text)
         letters = "".join(words)
         # Where in the letters words begin, and the end.
         starts = list(itertools.accumulate((len(word) for word in words), initial=0))
@@ -61,13 +61,70 @@ class Parser:
         found = self._search(letters, frozenset(starts))
         if found is None:
             return None
-        final, last = found
+        reader = _Slots(words, starts)
+        return Parse(self._meaning(*found, reader), reader.open_letters)
+
+    def settled(self, text: str) -> bool:
+        """Whether a text is a sentence that means the same however it may go on.
+
+        "소리 줄여" is: "줘" or "주세요" may follow, and change nothing. "채널 이십" is not: "오 번"
+        may follow. Neither is a sentence with free text, for that can always go on.
+        """
+        parse = self.parse(text)
+        if parse is None or parse.open_letters:
+            return False
+        words = self._words(text)
+        reader = _Slots(words, list(itertools.accumulate(map(len, words), initial=0)))
+        for state, step in self._going_on("".join(words)):
+            for final in self._finals_from(state):
+                if final is None or self._meaning(final, step, reader) != parse.intent:
+                    return False
+        return True
+
+    def _words(self, text: str) -> list[str]:
+        return normalise(_SIGN.sub(f"{MINUS[self._grammar.language]} ", text)).split()
+
+    def _meaning(self, final: int, last: _Step | None, reader: "_Slots") -> Intent:
         template = self._grammar.finals[final]
         slots = dict(template.slots)
-        reader = _Slots(words, starts)
         slots.update(reader.read(last))
         _set_defaults(slots, INTENTS[template.intent])
-        return Parse(Intent(template.intent, slots), reader.open_letters)
+        return Intent(template.intent, slots)
+
+    def _going_on(self, text: str) -> Iterator[tuple[int, _Step | None]]:
+        """Where a longer text may be once it took its next letters, with the marks passed in the
+        text. Free text is left out: it would go on everywhere."""
+        waiting: list[tuple[int, int, _Step | None]] = [(0, 0, None)]
+        seen: set[tuple[int, int, _Step | None]] = set(waiting)
+        while waiting:
+            state, position, step = waiting.pop()
+            for arc in self._grammar.arcs[state]:
+                letters = arc.text.replace(" ", "")
+                rest = text[position : position + len(letters)]
+                if arc.any_letter or not letters.startswith(rest):
+                    continue
+                if len(rest) < len(letters):
+                    yield arc.target, step
+                    continue
+                passed = _Step(arc.mark, position, step) if arc.mark else step
+                entry = (arc.target, position + len(letters), passed)
+                if entry not in seen:
+                    seen.add(entry)
+                    waiting.append(entry)
+
+    def _finals_from(self, state: int) -> Iterator[int | None]:
+        """The ends that can be reached from a state; None if the meaning may change on the way."""
+        waiting, seen = [state], {state}
+        while waiting:
+            state = waiting.pop()
+            if state in self._grammar.finals:
+                yield state
+            for arc in self._grammar.arcs[state]:
+                if arc.mark is not None:
+                    yield None
+                if arc.target not in seen:
+                    seen.add(arc.target)
+                    waiting.append(arc.target)
 
     def _search(self, text: str, starts: frozenset[int]) -> tuple[int, _Step | None] | None:
         """Dijkstra's algorithm over (state, position)."""

@@ -1,5 +1,6 @@
 """Wake words by openWakeWord, in ONNX mode."""
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ FEATURE_MODELS = ("melspectrogram", "embedding_model")
 _FEATURES_MEMORY = 16 + 10
 """Frames until openWakeWord has forgotten the random noise that it starts from: a word model looks
 at 16 embeddings of a frame each, and an embedding at 76 spectrum columns, 8 to a frame."""
+
+_SOUND_MEMORY = FRAME_SAMPLES + 3 * 160
+"""Samples that a frame's spectrum is made from: itself, and three columns before it."""
 
 
 class OpenWakeWordDetector(WakeWordDetector):
@@ -52,6 +56,9 @@ class OpenWakeWordDetector(WakeWordDetector):
             raise ModelError(
                 f"the wake-word models cannot be loaded: {error} (try: soripan models verify)"
             ) from error
+        # It keeps ten seconds of sound and copies them at every frame, to look at the last 1,760
+        # samples: a third of all its work.
+        self._model.preprocessor.raw_data_buffer = deque(maxlen=_SOUND_MEMORY)
         self._names = [path.stem for path in word_models]
         self._words = list(words)
         self._triggers = [Trigger(w.threshold, w.smoothing, w.refractory) for w in words]

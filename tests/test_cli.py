@@ -186,3 +186,39 @@ class TestWhatIsWrong:
         with Broker() as broker, exclusive(tmp_path / "state"):
             set_broker(config_folder, broker.port)
             refused(soripan("say", "--config", config_folder / "panel.toml", "응"), 75, "another")
+
+
+def test_graph_build_and_explain(config_folder: Path) -> None:
+    panel = config_folder / "panel.toml"
+    built = soripan("graph", "build", "--profile", "lite", "--config", panel)
+    assert built.returncode == 0, built.stderr
+    again = soripan("graph", "build", "--profile", "lite", "--config", panel)
+    assert "is up to date" in again.stdout
+    assert again.stderr == ""
+    explain = ("graph", "explain", "--profile", "lite", "--config", panel)
+    explained = soripan(*explain, "냉장고 온도", "삼 도로 맞춰 줘").stdout.splitlines()
+    assert "도로: 도 로" in explained
+    assert 'meaning: SetTemperature zone="fridge" value=3' in explained
+    assert "command: 냉장고 온도 삼 도 로 맞춰 줘" in explained
+    talk = soripan(*explain, "어제 영화를 봤어").stdout
+    assert "no sentence template has it" in talk
+    assert "only as open speech" in talk
+
+
+def test_graph_without_a_graph(config_folder: Path) -> None:
+    panel = config_folder / "panel.toml"
+    panel.write_text(panel.read_text("utf-8").replace('graph = "auto"', 'graph = "stock"'), "utf-8")
+    result = soripan("graph", "build", "--config", panel)
+    assert result.returncode == 69
+    assert "--profile" in result.stderr
+
+
+def test_a_word_that_the_recogniser_cannot_write(config_folder: Path) -> None:
+    tv = config_folder / "language/ko/tv.yaml"
+    tv.write_text(tv.read_text("utf-8").replace("(hdmi|", "(hdmii|"), "utf-8")
+    panel = config_folder / "panel.toml"
+    result = soripan("graph", "build", "--profile", "lite", "--config", panel)
+    assert result.returncode == 78, result.stderr
+    assert "tv.yaml" in result.stderr
+    assert "“hdmii”" in result.stderr
+    assert "“HDMI”" in result.stderr

@@ -192,7 +192,7 @@ class TestRunning:
         wake = event(running, "wake", session=session)
         assert (wake["wake_word"], wake["assistant"]) == ("hey_jarvis", "panel")
         event(running, "listening", session=session, state="started")
-        event(running, "listening", session=session, state="ended", reason="endpoint")
+        event(running, "listening", session=session, state="ended", reason="complete")
         transcript = event(running, "transcript", session=session)
         intent = event(running, "intent", session=session)
         assert transcript["text"] == intent["text"]

@@ -116,6 +116,8 @@ class AsrSettings(Table, frozen=True):
     model as it is, slower, larger and worse at commands."""
     alternatives: Annotated[int, Meta(ge=1, le=20)] = 10
     """How many readings of an utterance the parser gets to choose from."""
+    noise_suppression: Annotated[int, Meta(ge=0, le=4)] = 3
+    """How much of the noise of the room is taken out before the recogniser: 0 nothing, 4 most."""
     margin: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
     """How much less likely than the likeliest reading a command may be and still count: the
     natural logarithm of the ratio. Lower: more is refused."""

@@ -24,6 +24,9 @@ from soripan.wake.phrase import PhraseDetector, phrase_templates
 RECOGNISERS: Final = {"ko": "vosk-model-small-ko-0.22", "en": "vosk-model-small-en-us-0.15"}
 """The recogniser's model of each language, unless the config names one."""
 
+NOISE_MEMORY: Final = 2.0
+"""Seconds of sound before a session from which the noise of the room is known when it begins."""
+
 
 @dataclass(slots=True)
 class Ears:
@@ -58,11 +61,16 @@ def open_ears(
     recogniser = Recogniser(graph or stock_model(config, models), settings.asr.alternatives)
     if graph is None:
         check_words(templates, Lexicon(recogniser.find_word))
-    ring = RingBuffer(settings.wake.pre_roll + PRE_ROLL)
-    return Ears(_open_detector(config, models, progress), recogniser, ring)
+    ring = RingBuffer(settings.wake.pre_roll + PRE_ROLL + NOISE_MEMORY)
+    return Ears(open_detector(config, models, progress), recogniser, ring)
 
 
-def _open_detector(config: Config, models: ModelStore, progress: Progress) -> WakeWordDetector:
+def open_detector(config: Config, models: ModelStore, progress: Progress) -> WakeWordDetector:
+    """Load the wake words.
+
+    Raises:
+        ModelError, ToolMissingError, TemplateError: as :func:`open_ears`.
+    """
     wake = config.settings.wake
     detector: WakeWordDetector
     if wake.engine == "phrase":

@@ -41,7 +41,8 @@ class Listening(Event):
     state: str
     """``started`` or ``ended``."""
     reason: str | None = None
-    """Why it ended: ``endpoint``, ``no_speech``, ``too_long``, ``muted``, ``stopped``."""
+    """Why it ended: ``complete``, ``endpoint``, ``no_speech``, ``too_long``, ``muted``,
+    ``stopped``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ from soripan.appliances import Appliance
 from soripan.asr.graph import Progress
 from soripan.asr.models import ModelStore
 from soripan.asr.recogniser import Alternative, Transcript, Word
-from soripan.audio.frame import Frame, Samples
+from soripan.audio.denoise import NoiseSuppressor
+from soripan.audio.frame import FRAME_SAMPLES, SAMPLE_RATE, Frame, Samples
 from soripan.audio.microphone import MicrophoneSource
 from soripan.audio.recordings import Recordings
 from soripan.audio.source import Source
@@ -130,7 +131,8 @@ class Panel:
             return None
         if self._recordings is not None:
             self._frames.append(frame.samples)
-        utterance = self._session.feed(frame)
+        clean = self._suppressor.process(frame.samples)
+        utterance = self._session.feed(Frame(clean, frame.start))
         return self._conclude(utterance) if utterance is not None else None
 
     def listen(self, now: float, wake: WakeWord | None = None) -> None:
@@ -139,11 +141,15 @@ class Panel:
         settings = self._config.settings
         # A detector may have noticed it in an earlier frame.
         since = now - wake.at + settings.wake.pre_roll if wake is not None else 0.0
-        pre_roll, _ = heard_with.ring.last(since)
+        self._suppressor = NoiseSuppressor(settings.asr.noise_suppression)
+        before, _ = heard_with.ring.last(since + ears.NOISE_MEMORY)
+        before = before[before.size % FRAME_SAMPLES :]
+        first = before.size - min(before.size, round(since * SAMPLE_RATE))
+        pre_roll = self._suppressor.process(before)[first:]
         self._session = Session(
             heard_with.recogniser, settings.asr, wake, pre_roll, now, self._parser.settled
         )
-        self._frames = [pre_roll]
+        self._frames = [before[first:]]
         if wake is not None:
             self._bus.publish(
                 Wake(

@@ -40,7 +40,7 @@ CLEAR = [
 def listening(models: ModelStore, korean_model: Path) -> Path:
     """The listening graph of the shipped sentences; built only if it was not before."""
     return listening_model(
-        korean_model, load_grammar("ko"), PROFILES["medium"], models.folder / "graphs", print
+        korean_model, load_grammar("ko"), fitting(), models.folder / "graphs", print
     )
 
 
@@ -193,15 +193,18 @@ def test_each_change_makes_another_and_old_ones_go(
 ) -> None:
     folder = tmp_path / "graphs"
     targets = []
-    for text in "가나다라마":
+    for text in "가나다라마바사아":
         targets.append(listening_model(stock, tiny(text), LITE, folder, print))
         time.sleep(0.02)  # for the file system's clock
-    assert len(set(targets)) == 5
-    assert [target.exists() for target in targets] == [False] * (5 - KEPT) + [True] * KEPT
-    before = graph_folder(stock, tiny("마"), LITE, folder)
+        listening_model(stock, tiny("가"), LITE, folder, print)  # in use all the time
+        time.sleep(0.02)
+    assert len(set(targets)) == 8
+    kept = [True, *[False] * (8 - KEPT), *[True] * (KEPT - 1)]
+    assert [target.exists() for target in targets] == kept
+    before = graph_folder(stock, tiny("아"), LITE, folder)
     assert before == targets[-1]
     (stock / "graph/Gr.fst").write_text("another language model")
-    assert graph_folder(stock, tiny("마"), LITE, folder) != before
+    assert graph_folder(stock, tiny("아"), LITE, folder) != before
 
 
 @pytest.mark.parametrize("name", ["HCLr", "Gr"])

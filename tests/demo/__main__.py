@@ -30,13 +30,14 @@ from soripan.asr.models import ModelStore, fetch_all  # noqa: E402
 from soripan.audio.files import FileSource  # noqa: E402
 from soripan.config import Config  # noqa: E402
 from soripan.decide import Result  # noqa: E402
+from soripan.ears import models_needed  # noqa: E402
 from soripan.events import Event, EventBus, IntentReady, TranscriptReady, Wake  # noqa: E402
 from soripan.exc import SoripanError  # noqa: E402
 from soripan.mqtt.client import Client  # noqa: E402
 from soripan.nlu import templates  # noqa: E402
 from soripan.nlu.intents import Intent  # noqa: E402
 from soripan.nlu.render import Renderer  # noqa: E402
-from soripan.panel import Panel, models_needed  # noqa: E402
+from soripan.panel import Panel  # noqa: E402
 from soripan.store import Store  # noqa: E402
 from support.broker import Broker, Monitor, Received  # noqa: E402
 

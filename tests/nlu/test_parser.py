@@ -208,3 +208,51 @@ lists:
         assert intent is not None
         assert intent.slots == {"zone": "fridge", "value": value}
     assert parse(tmp_path, body, "3.5도") is None
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "settled"),
+    [
+        ("ko", "소리 줄여", True),  # 줘, 주세요 ... change nothing
+        ("ko", "소리 좀 줄여 줘", True),
+        ("ko", "제빙기 켜", True),
+        ("ko", "제빙기", False),  # nothing yet
+        ("ko", "볼륨 이십", False),  # 오
+        ("ko", "볼륨 이십 오", True),  # only 로 or 으로 맞춰 줘 and the like
+        ("ko", "채널 십", False),  # 일 번
+        ("ko", "채널 십일 번", True),
+        ("ko", "타이머 삼 분", False),  # 삼십 초
+        ("ko", "타이머 삼 분 맞춰 줘", True),
+        ("ko", "냉동실 온도", False),  # 올려 줘
+        ("ko", "냉동실 온도 알려 줘", True),
+        ("ko", "우유 두 병", False),
+        ("ko", "우유 두 병 주문해", True),
+        ("ko", "초콩우유 두 병 주문해 줘", False),  # what is free can always go on
+        ("ko", "알렉사한테 내일 날씨 물어봐 줘", False),
+        ("ko", "오늘 날씨 어때", False),
+        ("ko", "", False),
+        ("en", "turn it down", True),
+        ("en", "set the volume to twenty", False),  # five
+        ("en", "set a timer for three minutes", False),  # and thirty seconds
+    ],
+)
+def test_settled(language: str, text: str, settled: bool) -> None:
+    assert load_parser(language).settled(text) is settled
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_settled_text_keeps_its_meaning(language: str) -> None:
+    """Of the sentences that are known, every longer one means the same as a settled beginning."""
+    parser = load_parser(language)
+    cases = [case for case in read_cases(language) if case.intent is not None]
+    checked = 0
+    for case in cases[::7]:
+        words = case.text.split()
+        for end in range(1, len(words)):
+            beginning = " ".join(words[:end])
+            if parser.settled(beginning):
+                parse = parser.parse(beginning)
+                assert parse is not None
+                assert parse.intent == case.intent, (beginning, case.text)
+                checked += 1
+    assert checked > 5

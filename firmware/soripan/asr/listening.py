@@ -1,5 +1,6 @@
 """Keeping the listening graph up to date: built when it is first needed, and after every change."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -16,8 +17,9 @@ from soripan.asr.profiles import Profile
 from soripan.exc import ModelError, SoripanError
 from soripan.nlu.grammar import Grammar
 
-KEPT: Final = 3
-"""How many graphs are kept: that of each language, and one to go back to."""
+KEPT: Final = 6
+"""How many graphs are kept, those last used: commands and phrases of each language, and some to go
+back to."""
 
 _VERSION: Final = b"2"
 """Changes when the same input would make another graph."""
@@ -50,6 +52,8 @@ def listening_model(
     """
     target = graph_folder(stock, grammar, profile, folder)
     if target.is_dir():
+        with contextlib.suppress(OSError):  # somebody else's folder, perhaps
+            os.utime(target)  # so that it is not the oldest
         return target
     if not (stock / "graph/HCLr.fst").is_file() or not (stock / "graph/Gr.fst").is_file():
         raise ModelError(

@@ -167,6 +167,7 @@ install_service() {
     ln -sfn "$PREFIX/bin/soripan" /usr/local/bin/soripan
     install_config
     SORIPAN_MODELS=$MODELS fetch_models "$PREFIX/bin"
+    SORIPAN_MODELS=$MODELS "$PREFIX/bin/soripan" graph build
     groupadd --system --force gpio  # the unit names it; only Raspberry Pi OS has it
     install_unit
     say "installed. Next:"

@@ -209,8 +209,10 @@ def test_graph_without_a_graph(config_folder: Path) -> None:
     panel = config_folder / "panel.toml"
     panel.write_text(panel.read_text("utf-8").replace('graph = "auto"', 'graph = "stock"'), "utf-8")
     result = soripan("graph", "build", "--config", panel)
-    assert result.returncode == 69
-    assert "--profile" in result.stderr
+    assert (result.returncode, result.stdout.count("none to build")) == (0, 1)
+    explained = soripan("graph", "explain", "--config", panel, "티비 켜")
+    assert explained.returncode == 69
+    assert "--profile" in explained.stderr
 
 
 def test_a_word_that_the_recogniser_cannot_write(config_folder: Path) -> None:

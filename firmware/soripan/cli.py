@@ -183,8 +183,11 @@ def _graph_build(options: argparse.Namespace) -> int:
         there = None
     began = time.monotonic()
     folder = ears.build_graph(settings, models, loaded, grammar, _progress)
+    if settings.settings.wake.engine == "phrase":
+        ears.build_phrases(settings, models, _progress)
     if folder is None:
-        raise ModelError('[asr] graph is "stock": there is no listening graph (name a --profile)')
+        print('[asr] graph is "stock": there is none to build')
+        return 0
     took = f"built in {time.monotonic() - began:.0f} s" if there is None else "is up to date"
     size = (folder / "graph/HCLG.fst").stat().st_size / 1e6
     print(f"{folder}: {took}, {size:.0f} MB")

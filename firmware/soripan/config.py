@@ -121,9 +121,11 @@ class AsrSettings(Table, frozen=True):
     margin: Annotated[float, Meta(ge=0.0, le=20.0)] = 3.0
     """How much less likely than the likeliest reading a command may be and still count: the
     natural logarithm of the ratio. Lower: more is refused."""
-    complete: Annotated[float, Meta(ge=0.08, le=5.0)] = 0.24
+    complete: Annotated[float, Meta(ge=0.08, le=5.0)] = 0.32
     """Seconds of silence after which a command that is complete, and that nothing said after it
-    could change, is done. All else waits for the recogniser's endpoint, half a second and more."""
+    could change, is done."""
+    pause: Annotated[float, Meta(ge=0.08, le=5.0)] = 0.8
+    """Seconds of silence after which anything else is over."""
     no_speech: Seconds = 5.0
     """Seconds after the wake word in which speech must begin."""
     longest: Seconds = 15.0

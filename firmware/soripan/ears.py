@@ -85,10 +85,20 @@ def open_detector(config: Config, models: ModelStore, progress: Progress) -> Wak
 
 
 def _open_phrases(config: Config, models: ModelStore, progress: Progress) -> WakeWordDetector:
-    words = config.settings.wake.words
-    language = config.settings.panel.language
-    phrases = phrase_templates(language, [word.phrase for word in words], config.path)
-    graph = listening_model(
+    graph = build_phrases(config, models, progress)
+    recogniser = Recogniser(graph, config.settings.asr.alternatives)
+    return PhraseDetector(config.settings.wake.words, recogniser)
+
+
+def build_phrases(config: Config, models: ModelStore, progress: Progress) -> Path:
+    """The graph of the wake words that are phrases, built if it is not there.
+
+    Raises:
+        ModelError, ToolMissingError, TemplateError: as :func:`open_ears`.
+    """
+    words = [word.phrase for word in config.settings.wake.words]
+    phrases = phrase_templates(config.settings.panel.language, words, config.path)
+    return listening_model(
         stock_model(config, models),
         compile_grammar(phrases),
         PHRASES,
@@ -96,7 +106,6 @@ def _open_phrases(config: Config, models: ModelStore, progress: Progress) -> Wak
         progress,
         functools.partial(check_words, phrases),
     )
-    return PhraseDetector(words, Recogniser(graph, config.settings.asr.alternatives))
 
 
 def stock_model(config: Config, models: ModelStore) -> Path:

@@ -5,6 +5,7 @@ and in between looks after what came in over MQTT, from switches and from timers
 for the network or the disk.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -33,6 +34,7 @@ from soripan.dialog.responses import Responses
 from soripan.dialog.router import PANEL
 from soripan.dialog.session import Session, Utterance
 from soripan.dialog.timers import Timers
+from soripan.dialog.understand import is_complete
 from soripan.ears import Ears
 from soripan.events import Error, EventBus, Listening, StateChanged, TimerDone, Wake
 from soripan.exc import ApplianceError, DriverError, RefusedError
@@ -86,11 +88,12 @@ class Panel:
         self.appliances: Mapping[str, Appliance] = {
             each.id: appliance_room.create(each, bus, store) for each in config.appliances
         }
-        self._parser = Parser(self._grammar)
+        parser = Parser(self._grammar)
+        self._is_complete = functools.partial(is_complete, parser=parser)
         self._decider = Decider(
             config,
             bus,
-            self._parser,
+            parser,
             self._responses,
             self._builtin,
             self.appliances,
@@ -147,7 +150,7 @@ class Panel:
         first = before.size - min(before.size, round(since * SAMPLE_RATE))
         pre_roll = self._suppressor.process(before)[first:]
         self._session = Session(
-            heard_with.recogniser, settings.asr, wake, pre_roll, now, self._parser.settled
+            heard_with.recogniser, settings.asr, wake, pre_roll, now, self._is_complete
         )
         self._frames = [before[first:]]
         if wake is not None:

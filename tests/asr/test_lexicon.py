@@ -146,6 +146,28 @@ def test_the_acceptor_takes_the_sentences_and_nothing_else(fst: OpenFst, tmp_pat
     assert accepted(acceptor, 5) == {each for each in wanted if len(each.split()) <= 5}
 
 
+RANGES = """\
+language: ko
+intents:
+  StartTimer:
+    data:
+      - sentences: ["타이머 {minutes:seconds} 분 {seconds} 초"]
+lists:
+  minutes: {range: {from: 1, to: 100, multiplier: 60}}
+  seconds: {range: {from: 1, to: 100}}
+"""
+
+
+def test_two_ranges_are_branches_not_ten_thousand_paths(fst: OpenFst, tmp_path: Path) -> None:
+    (tmp_path / "ko").mkdir()
+    (tmp_path / "ko/a.yaml").write_text(RANGES, encoding="utf-8")
+    grammar = compile_grammar(templates.load(tmp_path, "ko"))
+    ids = {word: i for i, word in enumerate(["타이머", "분", "초", *"일이삼사오육칠팔구십백"], 1)}
+    acceptor = compile_acceptor(grammar, Lexicon(ids.get, ids), fst, tmp_path)
+    assert acceptor.states < 20
+    assert len(acceptor.arcs) < 100
+
+
 def costs(*probabilities: float) -> "ngrams.Costs":
     return np.array([-math.log(p) if p else np.inf for p in probabilities], np.float32)
 

@@ -1,12 +1,13 @@
 """Measures ways to recognise side by side: accuracy, false accepts, and what they cost."""
 
+import functools
 import json
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +24,21 @@ from soripan.asr.profiles import PROFILES
 from soripan.asr.recogniser import Recogniser, Transcript
 from soripan.audio.denoise import NoiseSuppressor
 from soripan.audio.files import FileSource
-from soripan.audio.frame import FRAME_SAMPLES, SAMPLE_RATE, Samples
+from soripan.audio.frame import FRAME_SAMPLES, FRAME_SECONDS, SAMPLE_RATE, Frame, Samples
 from soripan.config import Config
 from soripan.decide import Result
-from soripan.dialog.understand import understand
+from soripan.dialog.session import Session
+from soripan.dialog.understand import is_complete, understand
 from soripan.ears import build_graph, stock_model
 from soripan.events import EventBus
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
-from soripan.nlu.intents import Intent
+from soripan.nlu.intents import ANSWERS, Intent
 from soripan.nlu.parser import Parser
 from soripan.nlu.text import normalise
 from soripan.panel import Panel
 
 Row = dict[str, Any]
-
-_ANSWERS = {"Yes", "No"}
-"""Do nothing where nothing was asked, so taking a sentence for one of them is no false accept."""
 
 
 class RuntimeGrammar(Recogniser):
@@ -73,9 +72,9 @@ class Way:
         models = ModelStore(self._config.models_folder)
         model = build_graph(self._config, models, loaded, grammar, _tell)
         folder = model or stock_model(self._config, models)
-        asr = self._config.settings.asr
-        alternatives = asr.alternatives
-        self._suppression = asr.noise_suppression if name in PROFILES else 0
+        self._settings = self._config.settings.asr
+        alternatives = self._settings.alternatives
+        self._ours = name in PROFILES
         began = time.monotonic()
         if name == "grammar":
             self._recogniser: Recogniser = RuntimeGrammar(folder, alternatives, _sentences())
@@ -90,8 +89,23 @@ class Way:
         return self._cpu / self._sound
 
     def first(self, sound: Samples) -> Transcript:
-        """What is understood up to the first endpoint, as the panel does."""
-        return next(iter(self._utterances(sound)), Transcript(()))
+        """What is understood of the first utterance: as the panel does, or as stock Vosk does."""
+        if not self._ours:
+            return next(iter(self._utterances(sound)), Transcript(()))
+        suppressor = NoiseSuppressor(self._settings.noise_suppression)
+        began = time.process_time()
+        settled = functools.partial(is_complete, parser=self._parser)
+        none = np.zeros(0, np.int16)
+        session = Session(self._recogniser, self._settings, None, none, 0.0, settled)
+        utterance = None
+        for frame in _frames(sound):
+            self._sound += FRAME_SECONDS
+            utterance = session.feed(Frame(suppressor.process(frame.samples), frame.start))
+            if utterance is not None:
+                break
+        utterance = utterance or session.finish(sound.size / SAMPLE_RATE)
+        self._cpu += time.process_time() - began
+        return utterance.transcript
 
     def all(self, sound: Samples) -> list[Transcript]:
         """What is understood of a whole recording."""
@@ -103,24 +117,23 @@ class Way:
         return intent is not None and _same(intent, recording)
 
     def accepts(self, recording: Recording) -> bool:
-        """Whether a sentence that is no command is taken for one that does something."""
+        """Whether a sentence that is no command is taken for one that does something. An answer,
+        where nothing was asked, does nothing."""
         intent = self.intent(self.first(recording.sound(self._shared)))
-        return intent is not None and intent.name not in _ANSWERS
+        return intent is not None and intent.name not in ANSWERS
 
     def intent(self, transcript: Transcript) -> Intent | None:
         """What the panel would do."""
-        margin = self._config.settings.asr.margin
+        margin = self._settings.margin
         return understand(transcript, self._parser, margin).intent
 
     def _utterances(self, sound: Samples) -> Iterable[Transcript]:
         self._recogniser.start()
-        suppressor = NoiseSuppressor(self._suppression)
-        sound = np.pad(sound, (0, -sound.size % FRAME_SAMPLES))
+        suppressor = NoiseSuppressor(self._settings.noise_suppression if self._ours else 0)
         began = time.process_time()
-        for start in range(0, sound.size, FRAME_SAMPLES):
-            clean = suppressor.process(sound[start : start + FRAME_SAMPLES])
-            transcript = self._recogniser.accept(clean)
-            self._sound += FRAME_SAMPLES / SAMPLE_RATE
+        for frame in _frames(sound):
+            transcript = self._recogniser.accept(suppressor.process(frame.samples))
+            self._sound += FRAME_SECONDS
             if transcript is not None and transcript.alternatives:
                 self._cpu += time.process_time() - began
                 yield transcript
@@ -129,6 +142,12 @@ class Way:
         self._cpu += time.process_time() - began
         if last.alternatives:
             yield last
+
+
+def _frames(sound: Samples) -> Iterator[Frame]:
+    sound = np.pad(sound, (0, -sound.size % FRAME_SAMPLES))
+    for number, samples in enumerate(sound.reshape(-1, FRAME_SAMPLES)):
+        yield Frame(samples, number * FRAME_SECONDS)
 
 
 def measure(name: str, shared: Path) -> Row:

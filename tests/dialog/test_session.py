@@ -186,48 +186,67 @@ def test_it_always_ends_in_time(
 # A command that is complete is done without waiting for the endpoint.
 
 WAIT = round(SETTINGS.complete / FRAME_SECONDS)
+TONE = (3000 * np.sin(np.arange(FRAME_SAMPLES) * 0.3)).astype(np.int16)
+HUSH = (20 * np.sin(np.arange(FRAME_SAMPLES) * 0.3)).astype(np.int16)
 
 
-def feed(listening: Session, frames: int, first: int = 0) -> tuple[int, Utterance] | None:
-    """Feed silence; return the frame in which the utterance ended, and the utterance."""
-    for number in range(first, first + frames):
-        sound = np.zeros(FRAME_SAMPLES, np.int16)
-        utterance = listening.feed(Frame(sound, listening.begin + number * FRAME_SECONDS))
+def feed(listening: Session, sound: str) -> tuple[int, Utterance] | None:
+    """Feed frames of sound (``x``) and of quiet (``.``); return the number of the frame in which
+    the utterance ended, and the utterance."""
+    for number, kind in enumerate(sound):
+        samples = TONE if kind == "x" else HUSH
+        utterance = listening.feed(Frame(samples, listening.begin + number * FRAME_SECONDS))
         if utterance is not None:
             return number, utterance
     return None
 
 
 def test_a_settled_command_ends_after_a_short_silence() -> None:
-    script = Scripted({}, ["", "티비", "티비 켜", *["티비 켜줘"] * 20])
+    # The last word is written two frames after it was said.
+    script = Scripted({}, ["", "티비", "티비 켜", "티비 켜", "티비 켜", *["티비 켜줘"] * 20])
     script.last = said(("티비", 0.1, 0.3), ("켜줘", 0.3, 0.6))
-    ended = feed(session(script, settled={"티비 켜줘"}.__contains__), 20)
+    ended = feed(session(script, settled={"티비 켜줘"}.__contains__), "xxxx" + "." * 20)
     assert ended is not None
     assert ended[0] == 3 + WAIT
     assert (ended[1].reason, ended[1].transcript.text) == ("complete", "티비 켜줘")
 
 
 def test_what_may_go_on_waits_for_the_endpoint() -> None:
-    script = Scripted({15: said(("볼륨", 0.1, 0.3), ("이십", 0.3, 0.6))}, ["볼륨 이십"] * 20)
-    ended = feed(session(script), 20)
+    script = Scripted({9: said(("볼륨", 0.1, 0.3), ("이십", 0.3, 0.6))}, ["볼륨 이십"] * 20)
+    ended = feed(session(script), "xxxx" + "." * 20)
     assert ended is not None
-    assert (ended[0], ended[1].reason) == (15, "endpoint")
+    assert (ended[0], ended[1].reason) == (9, "endpoint")
 
 
-def test_every_new_word_begins_the_wait_anew() -> None:
-    texts = ["티비 켜"] * WAIT + ["티비 켜 줘"] * WAIT + ["티비 켜 줘요"] * 20
-    script = Scripted({}, texts)
-    script.last = said(("티비", 0.1, 0.3), ("켜", 0.3, 0.4), ("줘요", 0.4, 0.6))
-    ended = feed(session(script, settled=lambda _: True), 40)
+def test_a_pause_ends_anything() -> None:
+    script = Scripted({}, ["오늘 날씨"] * 40)
+    script.last = said(("오늘", 0.1, 0.3), ("날씨", 0.3, 0.6))
+    ended = feed(session(script), "xxxx" + "." * 30)
     assert ended is not None
-    assert ended[0] == 3 * WAIT
+    assert (ended[0], ended[1].reason) == (3 + round(SETTINGS.pause / FRAME_SECONDS), "endpoint")
+
+
+def test_where_noise_hides_the_silence_the_recogniser_says_when() -> None:
+    script = Scripted({20: said(("티비", 0.1, 0.3), ("켜", 0.3, 0.6))}, ["티비 켜"] * 40)
+    ended = feed(session(script, settled=lambda _: True), "x" * 40)
+    assert ended is not None
+    assert (ended[0], ended[1].reason) == (20, "endpoint")
+
+
+def test_who_goes_on_speaking_is_not_interrupted() -> None:
+    script = Scripted({}, ["티비 켜"] * 30)
+    script.last = said(("티비", 0.1, 0.3), ("켜", 0.3, 0.4))
+    sound = "xxx" + "." * (WAIT - 1) + "x" * 10 + "." * WAIT
+    ended = feed(session(script, settled=lambda _: True), sound)
+    assert ended is not None
+    assert ended[0] == len(sound) - 1
 
 
 def test_a_settled_rest_of_the_wake_word_ends_nothing() -> None:
     script = Scripted({30: said(("켜줘", 2.2, 2.4))}, ["그만"] * (1 + WAIT))
     script.last = said(("그만", 0.0, 0.1))  # before the wake word ended
     listening = session(script, WAKE, pre_roll=16_000, settled={"그만"}.__contains__)
-    ended = feed(listening, 40)
+    ended = feed(listening, "x" + "." * 40)
     assert ended is not None
     assert (ended[0], ended[1].reason) == (30, "endpoint")
     assert script.started == 2
@@ -240,6 +259,6 @@ def test_is_it_settled_is_asked_once_for_each_text() -> None:
         asked.append(text)
         return False
 
-    script = Scripted({}, ["티비"] * 10 + ["티비 소리"] * 10)
-    feed(session(script, settled=settled), 20)
+    script = Scripted({}, ["티비"] * 7 + ["티비 소리"] * 10)
+    feed(session(script, settled=settled), "x" + "." * 9)
     assert asked == ["티비", "티비 소리"]

@@ -35,6 +35,13 @@ def test_a_command_may_be_a_little_less_likely_than_talk(behind: float, command:
     assert understood.confidence == pytest.approx(0.3 if command else 0.7)
 
 
+def test_talk_is_as_sure_as_its_words_are() -> None:
+    understood = choose(
+        ("치즈 너무 비싸", 50.0, 0.4), ("치즈 너무 비싸더라", 49.5, 0.35), ("쥐 무", 49, 0.25)
+    )
+    assert understood.confidence == pytest.approx((0.75 + 0.75 + 0.4) / 3)
+
+
 def test_readings_that_mean_the_same_agree() -> None:
     understood = choose((COMMAND, 50.0, 0.4), (OTHER, 49.8, 0.35), (SAME, 49.5, 0.25))
     assert understood.intent is not None

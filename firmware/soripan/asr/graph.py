@@ -12,6 +12,7 @@ a folder that is a Vosk model of its own; the acoustic model in it is a link.
 """
 
 import math
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def build(
         progress("composing the graph")
         _compose(model, union, target, fst, work)
     for part in ("am", "ivector"):
-        (target / part).symlink_to((model / part).resolve())
+        # Relative, so that both may be moved together.
+        (target / part).symlink_to(os.path.relpath((model / part).resolve(), target.resolve()))
     shutil.copytree(model / "conf", target / "conf")
     _set_search(target / "conf/model.conf", profile)
     (target / "graph/phones").mkdir()

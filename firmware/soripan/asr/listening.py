@@ -84,7 +84,7 @@ def graph_folder(stock: Path, grammar: Grammar, profile: Profile, folder: Path) 
             status = (stock / name).stat()
         except FileNotFoundError:
             continue  # the builder says what is missing
-        digest.update(f"{stock.resolve()} {name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"{stock.name} {name} {status.st_size} {status.st_mtime_ns}".encode())
     for arcs in grammar.arcs:
         for arc in arcs:
             kind = arc.mark.kind.name if arc.mark else ""

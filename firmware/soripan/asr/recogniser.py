@@ -57,7 +57,8 @@ class Transcript:
     def after(self, moment: float) -> "Transcript":
         """The transcript without the words spoken before a moment (by the middle of each word).
 
-        Readings that become the same are one, with their confidences added up.
+        Readings that become the same are one, with their confidences added up. If the likeliest
+        then has no words, none is left.
         """
         merged: dict[str, Alternative] = {}
         for alternative in self.alternatives:
@@ -69,9 +70,10 @@ class Transcript:
                 together = same.confidence + alternative.confidence
                 score = max(same.score, alternative.score)
                 merged[text] = Alternative(same.words, together, score)
-        merged.pop("", None)
         ranked = sorted(merged.values(), key=lambda a: a.confidence, reverse=True)
-        return Transcript(tuple(ranked))
+        if not ranked or not ranked[0].words:
+            return Transcript(())
+        return Transcript(tuple(each for each in ranked if each.words))
 
 
 class Recogniser:
@@ -132,12 +134,9 @@ def _transcript(result: str) -> Transcript:
     With alternatives, "confidence" is a total log-likelihood, so only differences mean something;
     their softmax is the probability among the readings listed.
     """
-    raw = [
-        alternative
-        for alternative in json.loads(result).get("alternatives", [])
-        if alternative["text"].strip()
-    ]
-    if not raw:
+    raw = json.loads(result).get("alternatives", [])
+    # The likeliest reading may be that nothing was said, even if words are among the others.
+    if not raw or not raw[0]["text"].strip():
         return Transcript(())
     best = max(alternative["confidence"] for alternative in raw)
     weights = [math.exp(alternative["confidence"] - best) for alternative in raw]
@@ -148,5 +147,6 @@ def _transcript(result: str) -> Transcript:
             alternative["confidence"],
         )
         for alternative, weight in zip(raw, weights, strict=True)
+        if alternative["text"].strip()
     )
     return Transcript(tuple(sorted(alternatives, key=lambda a: a.confidence, reverse=True)))

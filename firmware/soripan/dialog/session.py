@@ -1,8 +1,11 @@
 """One session: from the wake word to the end of what is said after it."""
 
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from soripan.asr.recogniser import Recogniser, Transcript
 from soripan.audio.frame import SAMPLE_RATE, Frame, Samples
@@ -12,6 +15,9 @@ from soripan.wake.detector import WakeWord
 WAKE_LAG = 0.05
 """Seconds from the end of a wake word until the detector notices it, at most. Mostly it is sooner,
 even before the end: `make bench` measures it."""
+
+_SPEECH_RANGE = 20.0
+"""dB below the loudest of an utterance where speech ends and silence begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,12 @@ class Session:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     _heard_from: float = field(init=False)
     _partial: str = field(init=False, default="")
-    _unchanged_since: float = field(init=False, default=0.0)
+    _loudest: float = field(init=False, default=-math.inf)
+    _silent_since: float = field(init=False)
     _settled: bool | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self._silent_since = self.begin
         self._heard_from = self.begin - len(self.pre_roll) / SAMPLE_RATE
         self.recogniser.start()
         if len(self.pre_roll):
@@ -70,9 +78,9 @@ class Session:
         transcript = self.recogniser.accept(frame.samples)
         if transcript is not None and (said := self._command(transcript)).alternatives:
             return self._end(said, "endpoint", frame.end)
-        if self._is_complete(frame):
+        if (reason := self._is_over(frame)) is not None:
             if (said := self._command(self.recogniser.finish())).alternatives:
-                return self._end(said, "complete", frame.end)
+                return self._end(said, reason, frame.end)
             # It was the end of the wake word.
             self.recogniser.start()
             self._heard_from = frame.end
@@ -83,17 +91,30 @@ class Session:
             return self._end(Transcript(()), "no_speech", frame.end)
         return None
 
-    def _is_complete(self, frame: Frame) -> bool:
-        """Whether what was said so far is a command, and nothing was added for a while."""
+    def _is_over(self, frame: Frame) -> str | None:
+        """Why the utterance is over, if it is: the speaker is silent, after a whole command for a
+        short while, after anything else for a longer one.
+
+        The recogniser writes a word down up to a third of a second after it was said. So it is the
+        sound that tells of silence, and the silence must last until all words are written. Where
+        noise hides it, the recogniser's own endpoint comes later.
+        """
+        level = _level(frame.samples)
+        self._loudest = max(self._loudest, level)
+        if level > self._loudest - _SPEECH_RANGE:
+            self._silent_since = frame.end
         partial = self.recogniser.partial()
         if partial != self._partial:
-            self._partial, self._unchanged_since, self._settled = partial, frame.end, None
+            self._partial, self._settled = partial, None
         # Half a millisecond is rounding: the clock counts in frames.
-        if frame.end - self._unchanged_since < self.settings.complete - 0.0005:
-            return False
+        silent = frame.end - self._silent_since + 0.0005
+        if not partial or silent < self.settings.complete:
+            return None
+        if silent >= self.settings.pause:
+            return "endpoint"
         if self._settled is None:
             self._settled = self.settled(partial)
-        return self._settled
+        return "complete" if self._settled else None
 
     def finish(self, now: float, reason: str = "stopped") -> Utterance:
         """End the utterance now, with what was said so far."""
@@ -111,3 +132,8 @@ class Session:
         if said.alternatives and said.alternatives[0].words:
             speech_end = self._heard_from + said.alternatives[0].words[-1].end
         return Utterance(self.id, self.wake, said, reason, speech_end, now)
+
+
+def _level(samples: Samples) -> float:
+    """Power in dB; only differences are used."""
+    return 10.0 * math.log10(float(np.mean(samples.astype(np.float32) ** 2)) + 1.0)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from soripan.asr.recogniser import Transcript
-from soripan.nlu.intents import Intent
+from soripan.asr.recogniser import Transcript, Word
+from soripan.nlu.intents import ANSWERS, Intent
 from soripan.nlu.parser import Parser
 
 
@@ -14,7 +14,8 @@ class Understood:
     text: str
     """The reading that counts."""
     confidence: float
-    """Probability among the readings of those that mean the same, 0..1."""
+    """0..1. Of a command: the probability, among the readings, of those that mean the same. Of
+    anything else: that of a word of the text, on average."""
     intent: Intent | None
     """None: it is no command."""
 
@@ -33,4 +34,31 @@ def understand(transcript: Transcript, parser: Parser, margin: float) -> Underst
         if parse is not None and alternative.score >= best - margin:
             agree = (a.confidence for a, p in parses if p and p.intent == parse.intent)
             return Understood(alternative.text, min(1.0, sum(agree)), parse.intent)
-    return Understood(transcript.text, transcript.confidence, None)
+    return Understood(transcript.text, _word_confidence(transcript), None)
+
+
+def is_complete(text: str, parser: Parser) -> bool:
+    """Whether a text is a command that means the same however it may go on.
+
+    An answer to nothing is none: it is what breath and the end of a wake word sound like.
+    """
+    intent = parser.settled(text)
+    return intent is not None and intent.name not in ANSWERS
+
+
+def _word_confidence(transcript: Transcript) -> float:
+    """The mean, over the words of the likeliest reading, of the probability of the readings that
+    have this word there too. That of the whole reading falls with its length."""
+    if not transcript.alternatives:
+        return 0.0
+    likeliest, others = transcript.alternatives[0], transcript.alternatives
+    agreed = [
+        sum(other.confidence for other in others if any(_same(word, w) for w in other.words))
+        for word in likeliest.words
+    ]
+    return min(1.0, sum(agreed) / len(agreed))
+
+
+def _same(one: Word, other: Word) -> bool:
+    """Whether two readings have the same word at the same time, in part at least."""
+    return one.text == other.text and one.start <= other.end and other.start <= one.end

@@ -53,6 +53,9 @@ _ITEMS = Slot(
     },
 )
 
+ANSWERS: Final = frozenset({"Yes", "No"})
+"""Intents that mean something only where something was asked."""
+
 INTENTS: Final[Mapping[str, Mapping[str, Slot]]] = MappingProxyType(
     {
         "TurnOn": {"target": Slot()},

@@ -64,22 +64,22 @@ class Parser:
         reader = _Slots(words, starts)
         return Parse(self._meaning(*found, reader), reader.open_letters)
 
-    def settled(self, text: str) -> bool:
-        """Whether a text is a sentence that means the same however it may go on.
+    def settled(self, text: str) -> Intent | None:
+        """What a text means, if it is a sentence that means the same however it may go on.
 
         "소리 줄여" is: "줘" or "주세요" may follow, and change nothing. "채널 이십" is not: "오 번"
         may follow. Neither is a sentence with free text, for that can always go on.
         """
         parse = self.parse(text)
         if parse is None or parse.open_letters:
-            return False
+            return None
         words = self._words(text)
         reader = _Slots(words, list(itertools.accumulate(map(len, words), initial=0)))
         for state, step in self._going_on("".join(words)):
             for final in self._finals_from(state):
                 if final is None or self._meaning(final, step, reader) != parse.intent:
-                    return False
-        return True
+                    return None
+        return parse.intent
 
     def _words(self, text: str) -> list[str]:
         return normalise(_SIGN.sub(f"{MINUS[self._grammar.language]} ", text)).split()

@@ -11,11 +11,9 @@ with one cost between the two. Open slots of the commands lead through the open 
 a folder that is a Vosk model of its own; the acoustic model in it is a link.
 """
 
-import math
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +25,7 @@ from soripan.asr.lexicon import Lexicon
 from soripan.asr.ngrams import LanguageModel
 from soripan.asr.openfst import OpenFst, tools
 from soripan.asr.profiles import LATTICE_BEAM, Profile
+from soripan.asr.weights import Arc, weigh
 from soripan.nlu.grammar import Grammar
 
 Progress = Callable[[str], None]
@@ -89,8 +88,9 @@ def _unite(
     progress("putting commands and open speech together")
     syllables = np.fromiter((len(w) == 1 and "가" <= w <= "힣" for w in language.words), bool)
     small = ngrams.prune(language, profile.words, profile.bigrams, syllables)
+    costs = weigh(commands, grammar.examples, language.words)
     with union.open("w") as file:
-        _write_union(file, commands, small, profile)
+        _write_union(file, commands, costs, small, profile)
     (target / "graph").mkdir()
     used = {label for _, _, label in commands.arcs} | set(np.flatnonzero(small.sayable).tolist())
     with (target / "graph/words.txt").open("w", encoding="utf-8") as file:
@@ -105,7 +105,11 @@ def _lexicon(language: LanguageModel) -> Lexicon:
 
 
 def _write_union(
-    file: TextIO, commands: Acceptor, language: LanguageModel, profile: Profile
+    file: TextIO,
+    commands: Acceptor,
+    costs: Mapping[Arc, float],
+    language: LanguageModel,
+    profile: Profile,
 ) -> None:
     """Write commands and open part as one acceptor in OpenFst's text format.
 
@@ -124,13 +128,11 @@ def _write_union(
     file.write(f"{start} 0\n")
     arc(start, begin, 0, 0.0)
     arc(start, first, 0, profile.command_cost)
-    branches = Counter(source for source, _, _ in commands.arcs)
     after_slot = {target for _, target, label in commands.arcs if label == OPEN}
-    for source, target, label in sorted(commands.arcs):
+    for (source, target, label), cost in costs.items():
         if label == OPEN:
-            arc(first + source, unigram, 0, profile.slot_cost)
+            arc(first + source, unigram, 0, profile.slot_cost + cost)
             continue
-        cost = profile.branch_cost * math.log(branches[source])
         arc(first + source, first + target, label, cost)
         if source in after_slot:
             # Not by an arc that takes nothing: composition would follow it from within every word.

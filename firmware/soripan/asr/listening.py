@@ -21,7 +21,7 @@ KEPT: Final = 6
 """How many graphs are kept, those last used: commands and phrases of each language, and some to go
 back to."""
 
-_VERSION: Final = b"2"
+_VERSION: Final = b"3"
 """Changes when the same input would make another graph."""
 
 
@@ -85,6 +85,7 @@ def graph_folder(stock: Path, grammar: Grammar, profile: Profile, folder: Path) 
         except FileNotFoundError:
             continue  # the builder says what is missing
         digest.update(f"{stock.name} {name} {status.st_size} {status.st_mtime_ns}".encode())
+    digest.update("\n".join(grammar.examples).encode())
     for arcs in grammar.arcs:
         for arc in arcs:
             kind = arc.mark.kind.name if arc.mark else ""

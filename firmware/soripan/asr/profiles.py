@@ -17,9 +17,6 @@ class Profile:
     """How many of its pairs of words, those that matter most."""
     command_cost: float
     """Added to every command: higher rejects more."""
-    branch_cost: float
-    """Where a command can go on in n ways, each costs this times log n. With 1, all that can be
-    said at a point is equally likely; less favours commands over open speech."""
     slot_cost: float
     """Added where an open slot begins, and where it ends."""
     beam: float
@@ -41,8 +38,7 @@ def _profile(name: str, words: int, bigrams: int, memory: int) -> Profile:
         name=name,
         words=words,
         bigrams=bigrams,
-        command_cost=-2.0,
-        branch_cost=1.0,
+        command_cost=-4.0,
         slot_cost=6.0,
         beam=13.0,
         max_active=7000,
@@ -68,7 +64,6 @@ PHRASES: Final = Profile(
     words=2_000,
     bigrams=0,
     command_cost=4.0,
-    branch_cost=1.0,
     slot_cost=0.0,
     beam=10.0,
     max_active=1000,

@@ -1,5 +1,6 @@
 """The unit of sound that stages hand each other."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,3 +33,8 @@ class Frame:
     def end(self) -> float:
         """Seconds of sound since the source was opened, at the end of the frame."""
         return self.start + FRAME_SECONDS
+
+
+def level(samples: Samples) -> float:
+    """Power of a sound in dB over a power of 1; digital silence has 0."""
+    return 10.0 * math.log10(float(np.mean(samples.astype(np.float32) ** 2)) + 1.0)

@@ -5,10 +5,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from soripan.asr.recogniser import Recogniser, Transcript
-from soripan.audio.frame import SAMPLE_RATE, Frame, Samples
+from soripan.audio.frame import SAMPLE_RATE, Frame, Samples, level
 from soripan.config import AsrSettings
 from soripan.wake.detector import WakeWord
 
@@ -99,9 +97,9 @@ class Session:
         sound that tells of silence, and the silence must last until all words are written. Where
         noise hides it, the recogniser's own endpoint comes later.
         """
-        level = _level(frame.samples)
-        self._loudest = max(self._loudest, level)
-        if level > self._loudest - _SPEECH_RANGE:
+        loudness = level(frame.samples)
+        self._loudest = max(self._loudest, loudness)
+        if loudness > self._loudest - _SPEECH_RANGE:
             self._silent_since = frame.end
         partial = self.recogniser.partial()
         if partial != self._partial:
@@ -132,8 +130,3 @@ class Session:
         if said.alternatives and said.alternatives[0].words:
             speech_end = self._heard_from + said.alternatives[0].words[-1].end
         return Utterance(self.id, self.wake, said, reason, speech_end, now)
-
-
-def _level(samples: Samples) -> float:
-    """Power in dB; only differences are used."""
-    return 10.0 * math.log10(float(np.mean(samples.astype(np.float32) ** 2)) + 1.0)

@@ -113,6 +113,8 @@ class Templates:
     """Rule name to the slot to which each use of the rule adds one object."""
     repeat: frozenset[str]
     """Rules that may be said several times in a row."""
+    examples: tuple[str, ...] = ()
+    """Sentences that people say most, from ``examples.txt``."""
 
     def literals(self) -> Iterator[tuple[str, Origin]]:
         """Every stretch of literal text in the templates, with its place.
@@ -131,7 +133,7 @@ class Templates:
 
 
 def load(folder: Path, language: str) -> Templates:
-    """Read all ``*.yaml`` files of ``folder/language``.
+    """Read all ``*.yaml`` files of ``folder/language``, and ``examples.txt`` if there is one.
 
     Raises:
         TemplateError: a file cannot be read, or something in it is wrong.
@@ -152,9 +154,22 @@ def load(folder: Path, language: str) -> Templates:
         reader.lists,
         reader.collect,
         frozenset(reader.repeat),
+        _read_examples(folder / language / "examples.txt"),
     )
     _Checker(templates).check()
     return templates
+
+
+def _read_examples(path: Path) -> tuple[str, ...]:
+    """A sentence a line; lines that begin with ``#`` are comments."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(path, 0, f"cannot be read: {error}") from None
+    texts = (line.strip() for line in lines)
+    return tuple(text for text in texts if text and not text.startswith("#"))
 
 
 class _Text(str):

@@ -1,6 +1,7 @@
 """The recordings that are measured on, and who of the speakers was tuned on."""
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import yaml
 
 from bench.noise import kitchen, mix, read
-from soripan.audio.frame import SAMPLE_RATE, Samples
+from soripan.audio.frame import FRAME_SAMPLES, FRAME_SECONDS, SAMPLE_RATE, Frame, Samples
 
 TESTS = Path(__file__).parents[1]
 AUDIO = TESTS / "audio"
@@ -80,3 +81,10 @@ def korean(shared: Path) -> list[Recording]:
         for row in rows
         if row["path"].startswith("korean/") and row["speaker"] not in TUNED_ON
     ]
+
+
+def frames(sound: Samples) -> Iterator[Frame]:
+    """A sound frame by frame, the last one filled up with silence."""
+    sound = np.pad(sound, (0, -sound.size % FRAME_SAMPLES))
+    for number, samples in enumerate(sound.reshape(-1, FRAME_SAMPLES)):
+        yield Frame(samples, number * FRAME_SECONDS)

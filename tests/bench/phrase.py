@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from bench.corpus import NOISES, TESTS, korean, own
+from bench.corpus import NOISES, TESTS, frames, korean, own
 from bench.noise import read
 from soripan import config, ears
 from soripan.asr.models import ModelStore
-from soripan.audio.frame import FRAME_SAMPLES, SAMPLE_RATE, Frame, Samples
+from soripan.audio.frame import SAMPLE_RATE, Samples
 from soripan.config import WakeSettings, WakeWordSettings
 from soripan.wake.detector import WakeWord, WakeWordDetector
 
@@ -48,7 +47,4 @@ def phrases(shared: Path) -> dict[str, Row]:
 
 def _hear(detector: WakeWordDetector, sound: Samples) -> list[WakeWord]:
     detector.reset()
-    padded = np.pad(sound, (0, -sound.size % FRAME_SAMPLES))
-    starts = range(0, padded.size, FRAME_SAMPLES)
-    frames = (Frame(padded[at : at + FRAME_SAMPLES], at / SAMPLE_RATE) for at in starts)
-    return [hit for frame in frames if (hit := detector.process(frame)) is not None]
+    return [hit for frame in frames(sound) if (hit := detector.process(frame)) is not None]

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import yaml
 
-from bench.corpus import NOISES, TESTS, Recording, commands, korean, own
+from bench.corpus import NOISES, TESTS, Recording, commands, frames, korean, own
 from soripan import config
 from soripan.asr.graph import build
 from soripan.asr.lexicon import Lexicon
@@ -24,7 +24,7 @@ from soripan.asr.profiles import PROFILES
 from soripan.asr.recogniser import Recogniser, Transcript
 from soripan.audio.denoise import NoiseSuppressor
 from soripan.audio.files import FileSource
-from soripan.audio.frame import FRAME_SAMPLES, FRAME_SECONDS, SAMPLE_RATE, Frame, Samples
+from soripan.audio.frame import FRAME_SECONDS, SAMPLE_RATE, Frame, Samples
 from soripan.config import Config
 from soripan.decide import Result
 from soripan.dialog.session import Session
@@ -98,7 +98,7 @@ class Way:
         none = np.zeros(0, np.int16)
         session = Session(self._recogniser, self._settings, None, none, 0.0, settled)
         utterance = None
-        for frame in _frames(sound):
+        for frame in frames(sound):
             self._sound += FRAME_SECONDS
             utterance = session.feed(Frame(suppressor.process(frame.samples), frame.start))
             if utterance is not None:
@@ -131,7 +131,7 @@ class Way:
         self._recogniser.start()
         suppressor = NoiseSuppressor(self._settings.noise_suppression if self._ours else 0)
         began = time.process_time()
-        for frame in _frames(sound):
+        for frame in frames(sound):
             transcript = self._recogniser.accept(suppressor.process(frame.samples))
             self._sound += FRAME_SECONDS
             if transcript is not None and transcript.alternatives:
@@ -142,12 +142,6 @@ class Way:
         self._cpu += time.process_time() - began
         if last.alternatives:
             yield last
-
-
-def _frames(sound: Samples) -> Iterator[Frame]:
-    sound = np.pad(sound, (0, -sound.size % FRAME_SAMPLES))
-    for number, samples in enumerate(sound.reshape(-1, FRAME_SAMPLES)):
-        yield Frame(samples, number * FRAME_SECONDS)
 
 
 def measure(name: str, shared: Path) -> Row:

@@ -14,22 +14,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from bench.corpus import SHARED, TESTS, frames, own
 from bench.noise import kitchen, mix, read, room
 from soripan.asr.models import ModelStore
-from soripan.audio.frame import FRAME_SAMPLES, SAMPLE_RATE, Frame, Samples
+from soripan.audio.frame import SAMPLE_RATE, Frame, Samples
 from soripan.config import WakeWordSettings, default_models_folder
 from soripan.wake.detector import Trigger, WakeWord, WakeWordDetector
 from soripan.wake.gate import EnergyGate
 from soripan.wake.openwakeword import FEATURE_MODELS, OpenWakeWordDetector
 
-TESTS = Path(__file__).parents[1]
-SHARED = TESTS.parents[1] / "shared/audio"
 PARTS = {"tuned on": 0, "held out": 2}
 """The gate's parameters were chosen on the recordings whose number divides by four; what is said of
 the gate holds for the others. (All numbers are even, and neighbours are often one speaker.)"""
@@ -112,14 +110,10 @@ def cpu(detector: WakeWordDetector, sound: Samples) -> float:
 
 def not_wake_words(shared: Path) -> list[Path]:
     """Recordings in which nobody says "alexa", of people, noise and the project's own."""
-    labels = yaml.safe_load((TESTS / "audio/labels.yaml").read_text(encoding="utf-8"))
-    own = [
-        TESTS / "audio" / label["file"]
-        for label in labels
-        if label["file"].startswith(("commands/", "other/")) and "알렉사" not in label["text"]
-    ]
+    spoken = [*own("commands"), *own("other")]
+    ours = [each.path for each in spoken if "알렉사" not in each.text]
     folders = [shared / name for name in ("english", "korean", "noise")]
-    return [path for folder in folders for path in sorted(folder.glob("*.flac"))] + own
+    return [path for folder in folders for path in sorted(folder.glob("*.flac"))] + ours
 
 
 def joined(sound: list[Samples]) -> Samples:
@@ -134,12 +128,6 @@ def sparse(sound: list[Samples]) -> Samples:
     factor = round((1 - SPEECH_SHARE) / SPEECH_SHARE)
     whole = [np.concatenate([np.zeros(factor * each.size, np.int16), each]) for each in sound]
     return _in_room(np.concatenate(whole))
-
-
-def frames(sound: Samples) -> Iterator[Frame]:
-    """The whole frames of a sound."""
-    for start in range(0, sound.size - FRAME_SAMPLES + 1, FRAME_SAMPLES):
-        yield Frame(sound[start : start + FRAME_SAMPLES], start / SAMPLE_RATE)
 
 
 def _in_room(sound: Samples) -> Samples:

@@ -87,3 +87,15 @@ def without_names(intent: Intent) -> dict[str, object]:
     if "items" in slots:
         slots["items"] = [item["quantity"] for item in slots["items"]]
     return slots
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_example_has_a_meaning(language: str) -> None:
+    examples = load_templates(language).examples
+    assert len(examples) > 200
+    assert [text for text in examples if understood(language, text) is None] == []
+
+
+def test_the_recordings_are_not_what_the_graph_learnt_from() -> None:
+    spoken = {each["text"] for kind in ("commands", "other", "demo") for each in SPOKEN[kind]}
+    assert spoken.isdisjoint(load_templates("ko").examples)

@@ -204,3 +204,16 @@ def test_literals_have_a_place_and_no_digits(language: str) -> None:
     assert len(found) > 300
     assert all(origin.line > 0 and text.strip() for text, origin in found)
     assert not [text for text, _ in found if text.strip().isdigit()]
+
+
+def test_examples_are_lines_without_comments(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).examples == ()
+    (tmp_path / "ko/examples.txt").write_text("# said most\n\n티비 켜\n 소리 십으로 맞춰 줘 \n")
+    assert load(tmp_path, GOOD).examples == ("티비 켜", "소리 십으로 맞춰 줘")
+
+
+def test_examples_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "ko").mkdir()
+    (tmp_path / "ko/examples.txt").write_bytes("티비".encode("utf-16"))
+    with pytest.raises(TemplateError, match=r"examples\.txt.*cannot be read"):
+        load(tmp_path, GOOD)

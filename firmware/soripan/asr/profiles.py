@@ -38,7 +38,7 @@ def _profile(name: str, words: int, bigrams: int, memory: int) -> Profile:
         name=name,
         words=words,
         bigrams=bigrams,
-        command_cost=-4.0,
+        command_cost=-2.0,
         slot_cost=6.0,
         beam=13.0,
         max_active=7000,

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import logging
-import shutil
 import signal
 import sys
 import threading
@@ -178,9 +177,6 @@ def _graph_build(options: argparse.Namespace) -> int:
     models = ModelStore(settings.models_folder)
     grammar = compile_grammar(loaded)
     there = ears.built_graph(settings, models, grammar)
-    if there is not None and options.force:
-        shutil.rmtree(there)
-        there = None
     began = time.monotonic()
     folder = ears.build_graph(settings, models, loaded, grammar, _progress)
     if settings.settings.wake.engine == "phrase":
@@ -416,7 +412,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Builds the listening graph from the sentence templates and the model, if that "
         "was not done since one of them changed.",
     )
-    build.add_argument("--force", action="store_true", help="even if it is up to date")
     build.set_defaults(command=_graph_build)
     explained = actions.add_parser(
         "explain",

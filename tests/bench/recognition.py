@@ -3,6 +3,7 @@
 import functools
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -71,7 +72,7 @@ class Way:
         self._parser = Parser(grammar)
         models = ModelStore(self._config.models_folder)
         model = build_graph(self._config, models, loaded, grammar, _tell)
-        folder = model or stock_model(self._config, models)
+        folder = self.folder = model or stock_model(self._config, models)
         self._settings = self._config.settings.asr
         alternatives = self._settings.alternatives
         self._ours = name in PROFILES
@@ -158,9 +159,22 @@ def measure(name: str, shared: Path) -> Row:
         row["false accepts, people"] = _share([way.accepts(each) for each in people])
         row["CER, people"] = round(_error_rate(way, people, shared), 3)
     row["CPU seconds per second of sound"] = round(way.rtf, 3)
-    row["memory, MB"] = _memory()
     row["load, s"] = round(way.load, 2)
+    row["memory, whole process, MB"] = _memory()
+    row["memory, recogniser alone, MB"] = alone(way.folder, shared)
     return row
+
+
+def alone(model: Path, shared: Path) -> int:
+    """Most memory of a process that has nothing but the recogniser in it, MB."""
+    files = [each.path for each in (korean(shared) if (shared / "korean").is_dir() else commands())]
+    script = Path(__file__).with_name("memory.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(model), *map(str, files)],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return int(done.stdout)
 
 
 def building(name: str, _shared: Path) -> Row:

@@ -1,0 +1,31 @@
+"""Prints how much memory a recogniser takes: `memory.py MODEL FILE...`, MB.
+
+A process of its own, with as little else in it as can be.
+"""
+
+import resource
+import sys
+from pathlib import Path
+
+import soundfile
+
+from soripan.asr.recogniser import Recogniser
+
+ALTERNATIVES = 10
+
+
+def main() -> None:
+    """Recognise some recordings."""
+    recogniser = Recogniser(Path(sys.argv[1]), ALTERNATIVES)
+    for file in sys.argv[2:]:
+        sound, _ = soundfile.read(file, dtype="int16")
+        recogniser.start()
+        for start in range(0, len(sound), 1280):
+            recogniser.accept(sound[start : start + 1280])
+            recogniser.partial()
+        recogniser.finish()
+    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from support.assistant import Assistant
 from support.broker import Broker, Monitor
 
 AUDIO = Path(__file__).parent / "audio"
 KEYS = [
     "file", "text", "confidence", "intent", "slots", "decision", "kind", "assistant",
-    "wake_word", "speech", "timings",
+    "wake_word", "speech", "asks", "request", "timings",
 ]  # fmt: skip
 
 
@@ -67,7 +68,8 @@ def test_say_has_the_stable_keys(config_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "decision", "kind", "assistant"),
     [
-        ("우유 두 병 주문해 줘", "away", "shopping", "alexa"),
+        ("장바구니에 우유 두 병 담아 줘", "away", "shopping", "alexa"),
+        ("우유 두 병 주문해 줘", "local", None, None),
         ("구글한테 내일 날씨 물어봐 줘", "away", "directed", "google"),
         ("우리 강아지가 어제 아팠어", "away", "unresolved", "alexa"),
         ("냉장고 온도 이십 도로 맞춰 줘", "rejected", None, None),
@@ -84,26 +86,58 @@ def test_where_it_goes(
 
 
 def test_say_over_mqtt(config_folder: Path) -> None:
-    with Broker() as broker, Monitor(broker.host, broker.port, "soripan/#") as monitor:
+    with (
+        Broker() as broker,
+        Monitor(broker.host, broker.port, "soripan/#") as monitor,
+        Assistant(broker.port, "alexa") as alexa,
+    ):
         set_broker(config_folder, broker.port)
-        result = soripan("say", "--config", config_folder / "panel.toml", "김치 한 통 주문해 줘")
+        result = soripan(
+            "say", "--config", config_folder / "panel.toml", "김치 한 통 주문해 줘", "--then", "응"
+        )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        request = monitor.wait_for("soripan/kitchen/request/alexa")
-        body = json.loads(request.text)
-        assert body["items"] == [{"name": "김치", "quantity": 1, "unit": "통"}]
-        assert request.response_topic == "soripan/kitchen/reply"
-        assert request.correlation == body["id"].encode()
-        assert request.expiry is None  # shopping never expires
+        first, second, reply = result.stdout.splitlines()
+        assert first.endswith("| local | 김치 1통을 주문할까요?")
+        assert "| away to alexa (shopping) |" in second
+        assert reply == "alexa (ok) | 알렉사의 대답이에요. 김치 한 통 주문해 줘 했어요."
+        (request,) = alexa.requests
+        assert request["items"] == [{"name": "김치", "quantity": 1, "unit": "통"}]
         assert monitor.wait_for("soripan/kitchen/state/fridge/fridge_temperature").retain
         monitor.wait_for("soripan/kitchen/event/intent")
+        monitor.wait_for("soripan/kitchen/event/reply")
         monitor.wait_for("soripan/kitchen/availability", "offline")
+        assert '"confirmed"' in monitor.wait(lambda m: "confirmed" in m.text).text
+
+
+def test_the_outbox_by_hand(config_folder: Path) -> None:
+    with Broker() as broker:
+        set_broker(config_folder, broker.port)
+        panel = config_folder / "panel.toml"
+        soripan("say", "--config", panel, "장바구니에 우유 두 병 담아 줘")
+        listed = soripan("outbox", "list", "--config", panel)
+        assert listed.returncode == 0, listed.stderr
+        assert "우유 두 병" in listed.stdout
+        key = json.loads(soripan("outbox", "list", "--json", "--config", panel).stdout)["key"]
+        refused(soripan("outbox", "remove", "x", "--config", panel), 65, "x", "outbox list")
+        with Assistant(broker.port, "google") as google:
+            retried = soripan(
+                "outbox", "retry", "--assistant", "google", key[:8], "--config", panel
+            )
+            assert (retried.returncode, retried.stderr) == (0, "")
+            soripan("say", "--config", panel, "지금 몇 시야")
+            assert [request["id"] for request in google.requests] == [key]
+        assert soripan("outbox", "list", "--config", panel).stdout.startswith("nothing")
 
 
 def test_a_question_expires(config_folder: Path) -> None:
-    with Broker() as broker, Monitor(broker.host, broker.port, "soripan/#") as monitor:
+    with (
+        Broker() as broker,
+        Monitor(broker.host, broker.port, "soripan/#") as monitor,
+        Assistant(broker.port, "google"),
+    ):
         set_broker(config_folder, broker.port)
         soripan("say", "--config", config_folder / "panel.toml", "구글한테 내일 날씨 물어봐 줘")
-        assert monitor.wait_for("soripan/kitchen/request/google").expiry == 30
+        assert monitor.wait_for("soripan/kitchen/request/google").expiry == 8
 
 
 def test_listen_to_a_command(config_folder: Path) -> None:

@@ -1,7 +1,5 @@
 """From a transcript to what is done about it, with everything real but the fridge and the TV."""
 
-import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,14 +7,13 @@ import pytest
 
 from soripan import appliances
 from soripan.asr.recogniser import Alternative, Transcript, Word
-from soripan.config import Config, FridgeSettings, MqttSettings, Settings, TvSettings
+from soripan.config import Config, FridgeSettings, Settings, TvSettings
 from soripan.decide import Decider, Heard, Result
 from soripan.dialog.builtin import Builtin
 from soripan.dialog.responses import Responses
+from soripan.dialog.shopping import ShoppingList
 from soripan.dialog.timers import Timers
 from soripan.events import Action, Error, Event, EventBus, IntentReady, RequestMade, TranscriptReady
-from soripan.mqtt.client import Client
-from support.broker import Broker, Monitor
 from support.language import LANGUAGE_FOLDER, load_parser
 
 SESSION = "5f0c2a9d1b7e"
@@ -25,11 +22,11 @@ SESSION = "5f0c2a9d1b7e"
 class Desk:
     """A decider, and what it told."""
 
-    def __init__(self, client: Client | None = None, tv: bool = True) -> None:
+    def __init__(self) -> None:
         bus = EventBus()
         self.events: list[Event] = []
         bus.subscribe(Event, self.events.append)
-        rooms = (FridgeSettings(), TvSettings()) if tv else (FridgeSettings(),)
+        rooms = (FridgeSettings(), TvSettings())
         responses = Responses(LANGUAGE_FOLDER, "ko")
         config = Config(
             path=LANGUAGE_FOLDER.parent / "panel.toml",
@@ -44,7 +41,8 @@ class Desk:
             responses,
             Builtin(Timers(None), responses),
             self.appliances,
-            client,
+            None,
+            ShoppingList((), 7),
         )
         self.events.clear()
 
@@ -68,27 +66,6 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    with Broker() as running:
-        yield running
-
-
-@pytest.fixture
-def monitor(broker: Broker) -> Iterator[Monitor]:
-    with Monitor(broker.host, broker.port, "soripan/kitchen/request/#") as watching:
-        yield watching
-
-
-@pytest.fixture
-def connected(broker: Broker, monitor: Monitor) -> Iterator[Callable[[bool], Desk]]:
-    """Makes a desk whose requests the monitor sees."""
-    client = Client(MqttSettings(host=broker.host, port=broker.port), "kitchen", EventBus())
-    client.start()
-    yield lambda tv: Desk(client, tv)
-    client.close()
 
 
 def test_local(desk: Desk) -> None:
@@ -152,73 +129,9 @@ def test_repeat_repeats_also_what_was_refused_and_not_itself(desk: Desk) -> None
 
 
 def test_with_nobody_to_ask_the_decision_stands(desk: Desk) -> None:
-    result = desk.hear("우유 두 병 주문해 줘")
+    assert desk.hear("우유 두 병 주문해 줘").asks
+    result = desk.hear("응")
     assert (result.decision, result.kind, result.assistant) == ("away", "shopping", "alexa")
     assert result.speech == "다른 비서와 연결되어 있지 않아요."
     assert desk.told(Error)[0].code == "no_broker"
     assert not desk.told(RequestMade)
-
-
-def test_shopping_waits_for_its_bridge_however_long(
-    connected: Callable[[bool], Desk], monitor: Monitor
-) -> None:
-    desk = connected(True)
-    result = desk.hear("우유 두 병 주문해 줘")
-    message = monitor.wait_for("soripan/kitchen/request/alexa")
-    request = json.loads(message.text)
-    assert (result.decision, result.kind, result.assistant) == ("away", "shopping", "alexa")
-    assert request["items"] == [{"name": "우유", "quantity": 2, "unit": "병"}]
-    assert (request["kind"], request["intent"]) == ("shopping", "ShoppingOrder")
-    assert (request["session"], request["attempt"]) == (SESSION, 1)
-    assert (message.qos, message.expiry) == (1, None)
-    assert message.response_topic == request["reply_to"] == "soripan/kitchen/reply"
-    assert message.correlation == request["id"].encode()
-    (made,) = desk.told(RequestMade)
-    assert (made.id, made.speech) == (request["id"], result.speech)
-    assert result.speech == "우유 2병을 주문해 달라고 알렉사에 전했어요."
-
-
-def test_a_question_expires(connected: Callable[[bool], Desk], monitor: Monitor) -> None:
-    result = connected(True).hear("구글한테 내일 날씨 물어봐 줘")
-    message = monitor.wait_for("soripan/kitchen/request/google")
-    request = json.loads(message.text)
-    assert (result.kind, request["kind"], request["text"]) == ("directed", "directed", "내일 날씨")
-    assert "items" not in request
-    assert message.expiry == 30
-    assert result.speech == "구글에 전했어요."
-
-
-@pytest.mark.parametrize(("addressed", "kind"), [("panel", "unresolved"), ("alexa", "directed")])
-def test_what_nobody_understood_goes_to_an_assistant(
-    connected: Callable[[bool], Desk], monitor: Monitor, addressed: str, kind: str
-) -> None:
-    result = connected(True).hear(("우리 강아지가 어제 아팠어", 0.8), addressed=addressed)
-    request = json.loads(monitor.wait_for("soripan/kitchen/request/alexa").text)
-    assert (result.decision, result.kind) == ("away", kind)
-    assert (request["kind"], request["text"]) == (kind, "우리 강아지가 어제 아팠어")
-    assert request["confidence"] == 0.8
-    assert "intent" not in request
-
-
-def test_an_appliance_that_is_not_here(connected: Callable[[bool], Desk], monitor: Monitor) -> None:
-    result = connected(False).hear("티비 켜 줘")
-    message = monitor.wait_for("soripan/kitchen/request/home")
-    request = json.loads(message.text)
-    assert (result.decision, result.kind, result.assistant) == ("away", "directed", "home")
-    assert (request["intent"], request["text"], message.expiry) == ("TurnOn", "티비 켜 줘", 30)
-    assert result.speech == "여기에는 없는 기기라서 다른 기기에 전했어요."
-
-
-def test_when_too_much_waits_it_is_said() -> None:
-    # Never started, so all that it takes waits.
-    client = Client(MqttSettings(host="127.0.0.1", queue=1), "kitchen", EventBus())
-    try:
-        desk = Desk(client)
-        assert desk.hear("우유 두 병 주문해 줘").decision == "away"
-        result = desk.hear("우유 두 병 주문해 줘")
-        assert result.decision == "rejected"
-        assert result.speech == "기다리는 요청이 너무 많아서 더 받을 수 없어요."
-        assert [error.code for error in desk.told(Error)] == ["queue_full"]
-        assert len(desk.told(RequestMade)) == 1
-    finally:
-        client.close()

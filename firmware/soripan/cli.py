@@ -16,6 +16,7 @@ import msgspec
 import sdnotify
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.table import Column, Table
 
 from soripan import __version__, config, doctor, ears, mute
@@ -28,10 +29,12 @@ from soripan.audio.playback import Earcons
 from soripan.config import Config
 from soripan.decide import Result
 from soripan.dialog.router import PANEL
-from soripan.events import EventBus
-from soripan.exc import BrokerError, ModelError, SoripanError
+from soripan.events import Error, EventBus, ReplyReady, RequestMade
+from soripan.exc import BrokerError, ModelError, RefusedError, SoripanError
 from soripan.lock import exclusive
+from soripan.mqtt import outbox
 from soripan.mqtt.client import Client, probe
+from soripan.mqtt.outbox import Outbox
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
 from soripan.nlu.parser import Parse, Parser
@@ -88,6 +91,8 @@ def _run(options: argparse.Namespace) -> int:
         switch = mute.MuteSwitch(driver, bus, microphone) if driver is not None else None
         if switch is not None:
             switch.poll()  # before the microphone opens, so that it never hears while it is off
+        if not options.json:
+            _tell_replies(bus)
         earcons = Earcons(bus, audio.output_device) if audio.earcons else contextlib.nullcontext()
         with microphone, earcons:
             notifier.notify("READY=1")
@@ -110,25 +115,45 @@ def _listen(options: argparse.Namespace) -> int:
     for source in sources:
         with source:  # all of them, so that a bad one is told before anything is done
             pass
-    with _panel(settings, options.no_mqtt, wait=True) as (panel, _):
+    with _panel(settings, options.no_mqtt, wait=True) as (panel, bus):
+        if not options.json:
+            _tell_replies(bus)
         panel.open_ears(ModelStore(settings.models_folder), _progress)
         for source in sources:
-            results: list[Result] = []
-            with source:
-                if options.no_wake:
-                    panel.listen(0.0)
-                panel.run(source, threading.Event(), results.append)
+            last = source is sources[-1]
+            results = _take_in(panel, source, options.no_wake or panel.asking, last)
             for result in results or [_nothing_heard()]:
                 _show(result, source.path, options.json)
             panel.forget()
+        panel.wait(settings.settings.router.expiry)
     return 0
+
+
+def _take_in(panel: Panel, source: FileSource, at_once: bool, last: bool) -> list[Result]:
+    """What comes of a recording. The answer to a question may be in the next one."""
+    results: list[Result] = []
+    stop = threading.Event()
+
+    def take(result: Result) -> None:
+        results.append(result)
+        if result.asks and not last:
+            stop.set()
+
+    with source:
+        if at_once:
+            panel.listen(0.0)
+        panel.run(source, stop, take)
+    return results
 
 
 def _say(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
-    with _panel(settings, options.no_mqtt, wait=True) as (panel, _):
-        result = panel.say(" ".join(options.text), options.assistant)
-        _show(result, None, options.json)
+    with _panel(settings, options.no_mqtt, wait=True) as (panel, bus):
+        if not options.json:
+            _tell_replies(bus)
+        for text in (" ".join(options.text), *options.then):
+            _show(panel.say(text, options.assistant), None, options.json)
+        panel.wait(settings.settings.router.expiry)
     return 0
 
 
@@ -212,6 +237,54 @@ def _with_graph(settings: Config, profile: str | None) -> Config:
     return msgspec.structs.replace(settings, settings=replaced)
 
 
+def _outbox_list(options: argparse.Namespace) -> int:
+    entries, _ = outbox.read(config.load(options.config).state_folder)
+    if options.json:
+        for entry in entries:
+            print(msgspec.json.encode(entry).decode())
+        return 0
+    if not entries:
+        print("nothing is under way")
+        return 0
+    table = Table(Column("key", no_wrap=True), "since", "kind", "to", "text", box=None)
+    for entry in entries:
+        request = entry.request
+        since = f"{request.at.astimezone():%m-%d %H:%M:%S}"
+        to = request.assistant if entry.assigned else f"({', '.join(entry.candidates)})"
+        table.add_row(entry.key[:8], since, request.kind, to, escape(request.text))
+    Console().print(table)
+    return 0
+
+
+def _outbox_remove(options: argparse.Namespace) -> int:
+    folder = config.load(options.config).state_folder
+    keys = outbox.remove(folder, _keys(folder, options.keys))
+    print(f"{len(keys)} removed")
+    return 0
+
+
+def _outbox_retry(options: argparse.Namespace) -> int:
+    folder = config.load(options.config).state_folder
+    keys = outbox.retry(folder, _keys(folder, options.keys), options.assistant)
+    print(f"{len(keys)} will be sent again, as soon as the panel runs and somebody is there")
+    return 0
+
+
+def _keys(folder: Path, beginnings: Sequence[str]) -> list[str]:
+    """The keys of the requests that are meant; each by the beginning of its key, or ``all``."""
+    keys = [entry.key for entry in outbox.read(folder)[0]]
+    if list(beginnings) == ["all"]:
+        return keys
+    chosen = []
+    for beginning in beginnings:
+        fitting = [key for key in keys if key.startswith(beginning)]
+        if len(fitting) != 1:
+            found = "several requests are" if fitting else "no request is"
+            raise RefusedError(f"{found} called {beginning} (see: soripan outbox list)", "outbox")
+        chosen += fitting
+    return chosen
+
+
 def _store(options: argparse.Namespace) -> ModelStore:
     return ModelStore(config.load(options.config).models_folder)
 
@@ -236,17 +309,19 @@ def _panel(settings: Config, alone: bool, wait: bool) -> Iterator[tuple[Panel, E
     """
     bus = EventBus()
     with contextlib.ExitStack() as stack:
-        store = client = None
+        store = requests = client = None
         if not alone:
             stack.enter_context(exclusive(settings.state_folder))
             store = Store(settings.state_folder)
             stack.callback(store.close)
+            requests = Outbox(settings.state_folder)
+            stack.callback(requests.close)
             client = Client(settings.settings.mqtt, settings.settings.panel.id, bus)
             stack.callback(client.close)
             client.start()
             if wait:
                 _wait_for(client, settings)
-        panel = Panel(settings, bus, store, client)
+        panel = Panel(settings, bus, store, client, requests)
         stack.callback(panel.close)
         yield panel, bus
 
@@ -266,8 +341,7 @@ def _wait_for(client: Client, settings: Config) -> None:
 
 def _tail(settings: Config) -> float:
     """Seconds of silence after a recording in which every session comes to its end."""
-    asr = settings.settings.asr
-    return max(asr.no_speech, 2.0) + 1.0
+    return max(settings.settings.asr.no_speech, settings.settings.shopping.answer) + 1.0
 
 
 def _nothing_heard() -> Result:
@@ -295,6 +369,22 @@ def _show(result: Result, path: Path | None, as_json: bool) -> None:
     intent = _meaning(result.intent, result.slots)
     to = f" to {result.assistant} ({result.kind})" if result.decision == "away" else ""
     print(f"{head}{result.text} | {intent} | {result.decision}{to} | {result.speech}", flush=True)
+
+
+def _tell_replies(bus: EventBus) -> None:
+    """Print what assistants answer, when they do, and what became of requests without answer."""
+    made: set[str | None] = set()
+
+    def tell(event: Error) -> None:
+        # What became of a request at once is in its result.
+        if event.code in ("expired", "nobody", "waiting") and event.session in made:
+            print(f"{event.code} | {event.speech}", flush=True)
+
+    bus.subscribe(
+        ReplyReady, lambda e: print(f"{e.assistant} ({e.status}) | {e.speech}", flush=True)
+    )
+    bus.subscribe(RequestMade, lambda event: made.add(event.session))
+    bus.subscribe(Error, tell)
 
 
 def _print_explanation(explanation: Explanation, parse: Parse | None) -> None:
@@ -370,6 +460,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     say.add_argument("text", nargs="+", metavar="TEXT", help="what is said")
     say.add_argument(
+        "--then",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="what is said next, such as the answer to a question; may be given several times",
+    )
+    say.add_argument(
         "--assistant",
         default=PANEL,
         metavar="NAME",
@@ -426,6 +523,35 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--profile", choices=PROFILES, help="of this size, not what [asr] graph says"
         )
+        _add_config(each)
+
+    requests = commands.add_parser(
+        "outbox",
+        help="list, retry and remove requests that are under way",
+        description="The requests that no assistant has answered yet, also beside a panel that is "
+        "running. A request is named by its key, or as much of it as `outbox list` shows.",
+    )
+    actions = requests.add_subparsers(title="actions", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="list them", description="Lists them, oldest first.")
+    listed.add_argument("--json", action="store_true", help="print one JSON object for each")
+    listed.set_defaults(command=_outbox_list)
+    retried = actions.add_parser(
+        "retry",
+        help="have them sent again at once",
+        description="Has requests sent again at once. With --assistant, somebody else is asked, "
+        "even if the one before may have done it already: then it may be done twice.",
+    )
+    retried.add_argument("--assistant", metavar="NAME", help="whom to ask instead")
+    retried.set_defaults(command=_outbox_retry)
+    removed = actions.add_parser(
+        "remove",
+        help="give them up",
+        description="Gives requests up. What an assistant has already got it may still do.",
+    )
+    removed.set_defaults(command=_outbox_remove)
+    for each in (retried, removed):
+        each.add_argument("keys", nargs="+", metavar="KEY", help="of a request, or: all")
+    for each in (listed, retried, removed):
         _add_config(each)
 
     for each in (run, listen, say):

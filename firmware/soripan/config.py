@@ -5,6 +5,7 @@ unknown, a value of the wrong type and a value that cannot be are refused with f
 (:class:`soripan.exc.ConfigError`); nothing is guessed.
 """
 
+import datetime
 import difflib
 import os
 import re
@@ -165,6 +166,17 @@ class MqttSettings(Table, frozen=True):
     """Messages that may wait while the broker is away. More are refused, and said so."""
 
 
+class AssistantSettings(Table, frozen=True):
+    """``[router.assistants.NAME]``: what is particular about one assistant."""
+
+    deadline: Seconds | None = None
+    """Seconds it has to answer; left out: ``[router] deadline``."""
+    presence: bool = True
+    """Whether its bridge says on MQTT that it is there. If not, it is taken to be."""
+    reply: bool = True
+    """Whether it answers. If not, a request is done when the broker has it."""
+
+
 class RouterSettings(Table, frozen=True):
     """``[router]``: who gets what the panel cannot do itself. Lists are in order of preference."""
 
@@ -179,9 +191,42 @@ class RouterSettings(Table, frozen=True):
     home: Identifier = "home"
     """Who is asked about an appliance that this panel does not have."""
     expiry: Annotated[int, Meta(ge=1, le=3600)] = 30
-    """Seconds after which the broker drops a question nobody took (shopping never expires)."""
+    """Seconds after which a question that nobody answered is dropped (shopping never is)."""
+    deadline: Seconds = 8.0
+    """Seconds that an assistant has to answer, before a question goes to the next one."""
+    outbox: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    """Requests that may be under way at once. More are refused, and said so."""
+    assistants: dict[Identifier, AssistantSettings] = {}
+    """What is particular about an assistant, by its name."""
     min_confidence: Probability = 0.2
     """An utterance recognised with less than this is refused instead of sent to somebody."""
+
+
+class ShoppingSettings(Table, frozen=True):
+    """``[shopping]``: what may be ordered, and how it is confirmed."""
+
+    orders: Literal["off", "confirm", "pin"] = "confirm"
+    """``confirm``: ordered after a spoken yes; ``pin``: after a yes and the spoken PIN."""
+    pin_file: str = ""
+    """File that holds the PIN, four to eight digits. The name of a systemd credential works too."""
+    order_from: datetime.time | None = None
+    order_until: datetime.time | None = None
+    """The time of day, local, in which orders are taken; over midnight if ``from`` is later."""
+    max_quantity: Annotated[int, Meta(ge=1, le=1000)] = 20
+    """The most of one thing that can be ordered at once."""
+    while_tv_plays: bool = False
+    """Whether orders without a PIN are taken while a TV of this panel is on and not muted: somebody
+    in a broadcast could be the one who orders."""
+    answer: Annotated[float, Meta(ge=2.0, le=60.0)] = 8.0
+    """Seconds to answer a question of the panel or of an assistant, without a wake word."""
+    remember: Annotated[int, Meta(ge=1, le=365)] = 7
+    """Days that something stays on the shopping list."""
+
+    def __post_init__(self) -> None:
+        if (self.orders == "pin") != bool(self.pin_file):
+            raise ValueError('`pin_file` goes with `orders = "pin"`, and only with that')
+        if (self.order_from is None) != (self.order_until is None):
+            raise ValueError("`order_from` and `order_until` go together")
 
 
 class PrivacySettings(Table, frozen=True):
@@ -306,6 +351,7 @@ class Settings(Table, frozen=True):
     models: ModelSettings = ModelSettings()
     mqtt: MqttSettings = MqttSettings()
     router: RouterSettings = RouterSettings()
+    shopping: ShoppingSettings = ShoppingSettings()
     privacy: PrivacySettings = PrivacySettings()
     gpio: GpioSettings = GpioSettings()
 

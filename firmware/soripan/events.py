@@ -78,7 +78,7 @@ class Action(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMade(Event):
-    """A request left for a bridge. The request itself is on its own topic."""
+    """A request was taken, and is sent to an assistant. The request itself is on its own topic."""
 
     topic = "request"
     id: str
@@ -86,6 +86,31 @@ class RequestMade(Event):
     kind: str
     text: str
     speech: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Event):
+    """The panel asked something, and listens for the answer without a wake word."""
+
+    topic = "question"
+    about: str
+    """``order``, or the assistant that wants to know."""
+    speech: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyReady(Event):
+    """An assistant answered, and what the panel says then."""
+
+    topic = "reply"
+    id: str
+    """Of the request."""
+    assistant: str
+    status: str
+    """``ok``, ``failed`` or ``unsupported``."""
+    speech: str
+    display: str | None = None
+    """What to show, if it is not what is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from soripan import appliances as appliance_room
@@ -33,16 +34,21 @@ from soripan.dialog.builtin import Builtin
 from soripan.dialog.responses import Responses
 from soripan.dialog.router import PANEL
 from soripan.dialog.session import Session, Utterance
+from soripan.dialog.shopping import ShoppingList
 from soripan.dialog.timers import Timers
 from soripan.dialog.understand import is_complete
 from soripan.ears import Ears
 from soripan.events import Error, EventBus, Listening, StateChanged, TimerDone, Wake
 from soripan.exc import ApplianceError, DriverError, RefusedError
-from soripan.mqtt.client import Client, ReplyMessage, SetMessage
+from soripan.mqtt.client import Client, SetMessage
+from soripan.mqtt.delivery import Delivery
+from soripan.mqtt.messages import PropertyAction
+from soripan.mqtt.outbox import Outbox
 from soripan.mqtt.publisher import Publisher
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
 from soripan.nlu.parser import Parser
+from soripan.responder import News, Responder
 from soripan.store import Store
 from soripan.wake.detector import WakeWord
 
@@ -60,6 +66,7 @@ class Panel:
         bus: where it tells what it does.
         store: what survives a power failure; None: nothing does.
         client: the way to MQTT; None: the panel stays alone.
+        outbox: keeps the requests; None: nothing is sent.
 
     Raises:
         TemplateError: a sentence template is wrong.
@@ -67,7 +74,12 @@ class Panel:
     """
 
     def __init__(
-        self, config: Config, bus: EventBus, store: Store | None, client: Client | None
+        self,
+        config: Config,
+        bus: EventBus,
+        store: Store | None = None,
+        client: Client | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self._config = config
         self._bus = bus
@@ -79,6 +91,9 @@ class Panel:
         self._builtin = Builtin(Timers(store), self._responses)
         self._ears: Ears | None = None
         self._session: Session | None = None
+        self._now = 0.0
+        self._held: dict[str, _Held] = {}
+        self._done: list[Result] = []
         self._frames: list[Samples] = []
         self._lag = _Lag()
         keep = config.settings.privacy.keep_audio
@@ -90,6 +105,15 @@ class Panel:
         }
         parser = Parser(self._grammar)
         self._is_complete = functools.partial(is_complete, parser=parser)
+        kept = outbox.purchases if outbox is not None else ()
+        shopping = ShoppingList(kept, config.settings.shopping.remember)
+        self._delivery: Delivery | None = None
+        self._responder: Responder | None = None
+        if client is not None and outbox is not None:
+            self._delivery = Delivery(config.settings.router, client, outbox)
+            self._responder = Responder(
+                bus, self._responses, self._builtin, self._delivery, shopping, self._act
+            )
         self._decider = Decider(
             config,
             bus,
@@ -97,8 +121,13 @@ class Panel:
             self._responses,
             self._builtin,
             self.appliances,
-            client,
+            self._delivery,
+            shopping,
         )
+        if outbox is not None and outbox.set_aside is not None:
+            message = f"the outbox was corrupt; what was in it is in {outbox.set_aside}"
+            speech = self._responses.text("storage")
+            bus.publish(Error(code="storage", message=message, speech=speech))
         for appliance in self.appliances.values():
             for name, value in appliance.state.items():
                 bus.publish(StateChanged(appliance=appliance.id, property=name, value=value))
@@ -122,24 +151,29 @@ class Panel:
         """
         self._ears = ears.open_ears(self._config, models, self._templates, self._grammar, progress)
 
-    def hear(self, frame: Frame) -> Result | None:
-        """Take the next frame; return what came of an utterance if one just ended."""
+    def hear(self, frame: Frame) -> None:
+        """Take the next frame."""
         heard_with = self._open_ears()
+        self._now = frame.end
         self._lag.update(frame)
         heard_with.ring.append(frame)
         wake = heard_with.detector.process(frame)
         if self._session is None:
             if wake is not None:
                 self.listen(frame.end, wake)
-            return None
+            return
         if self._recordings is not None:
             self._frames.append(frame.samples)
         clean = self._suppressor.process(frame.samples)
         utterance = self._session.feed(Frame(clean, frame.start))
-        return self._conclude(utterance) if utterance is not None else None
+        if utterance is not None:
+            self._conclude(utterance)
 
     def listen(self, now: float, wake: WakeWord | None = None) -> None:
-        """Begin a session; ``now`` in seconds of the source. Without a wake word, all counts."""
+        """Begin a session; ``now`` in seconds of the source. Without a wake word, all counts.
+
+        An answer to a question has its own time to begin.
+        """
         heard_with = self._open_ears()
         settings = self._config.settings
         # A detector may have noticed it in an earlier frame.
@@ -149,9 +183,10 @@ class Panel:
         before = before[before.size % FRAME_SAMPLES :]
         first = before.size - min(before.size, round(since * SAMPLE_RATE))
         pre_roll = self._suppressor.process(before)[first:]
-        self._session = Session(
-            heard_with.recogniser, settings.asr, wake, pre_roll, now, self._is_complete
-        )
+        asr = settings.asr
+        if self._decider.asking:
+            asr = msgspec.structs.replace(asr, no_speech=settings.shopping.answer)
+        self._session = Session(heard_with.recogniser, asr, wake, pre_roll, now, self._is_complete)
         self._frames = [before[first:]]
         if wake is not None:
             self._bus.publish(
@@ -164,29 +199,67 @@ class Panel:
             )
         self._bus.publish(Listening(session=self._session.id, state="started"))
 
-    def hang_up(self, now: float, reason: str = "stopped") -> Result | None:
+    def hang_up(self, now: float, reason: str = "stopped") -> None:
         """End the session that is open, if one is; ``now`` in seconds of the source."""
-        if self._session is None:
-            return None
-        return self._conclude(self._session.finish(now, reason))
+        if self._session is not None:
+            self._conclude(self._session.finish(now, reason))
 
     def forget(self) -> None:
-        """Forget the sound so far, because what comes next does not follow on it."""
+        """Forget the sound so far, because what comes next does not follow on it.
+
+        A question stays open: call :meth:`listen` for its answer.
+        """
+        self._session = None
         if self._ears is not None:
             self._ears.ring.clear()
             self._ears.detector.reset()
         self._lag = _Lag()
 
+    @property
+    def asking(self) -> bool:
+        """Whether somebody was asked something, and has not answered yet."""
+        return self._decider.asking
+
     def say(self, text: str, addressed: str = PANEL) -> Result:
-        """Take a text as if it had been heard after the wake word of an assistant."""
+        """Take a text as if it had been heard after the wake word of an assistant, or as the answer
+        to a question. Waits until a request that comes of it is on the disk."""
         words = tuple(Word(word, 0.0, 0.0) for word in text.split())
         transcript = Transcript((Alternative(words, 1.0),) if words else ())
         session = uuid.uuid4().hex[:12]
-        return self._decider.decide(
-            Heard(session=session, transcript=transcript, addressed=addressed)
+        self._take(
+            self._decider.decide(Heard(session=session, transcript=transcript, addressed=addressed))
         )
+        while self._held:
+            self.attend()
+            time.sleep(0.005)
+        return self.results()[-1]
 
-    def _conclude(self, utterance: Utterance) -> Result:
+    def results(self) -> list[Result]:
+        """What came of utterances since the last call."""
+        done, self._done = self._done, []
+        return done
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until everything that was asked is answered; return whether it is.
+
+        Shopping that nobody is there for counts as answered: it is kept.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            self.attend()
+            if self._delivery is None or (not self._held and not self._delivery.awaited):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _take(self, result: Result) -> None:
+        """Pass a result on: at once, or when its request is on the disk."""
+        if result.request is None:
+            self._done.append(result)
+        else:
+            self._held[result.request] = _Held(result, time.monotonic())
+
+    def _conclude(self, utterance: Utterance) -> None:
         lag = self._lag.now(utterance.ended)
         self._session = None
         self._bus.publish(
@@ -212,7 +285,10 @@ class Panel:
             "decide": decide,
             "action": endpoint + decide,
         }
-        return replace(result, timings={name: round(t, 3) for name, t in timings.items()})
+        timings = {name: round(t, 3) for name, t in timings.items()}
+        self._take(replace(result, timings=timings))
+        if result.asks:
+            self.listen(utterance.ended)
 
     def _open_ears(self) -> Ears:
         if self._ears is None:
@@ -226,8 +302,10 @@ class Panel:
         for message in self._client.poll() if self._client is not None else ():
             if isinstance(message, SetMessage):
                 self._set(message)
-            else:
-                self._take_reply(message)
+            elif self._delivery is not None:
+                self._delivery.take(message.reply)
+        for news in self._responder.poll() if self._responder is not None else ():
+            self._hear_of(news)
         for appliance in self.appliances.values():
             try:
                 appliance.poll()
@@ -256,8 +334,19 @@ class Panel:
                     StateChanged(appliance=appliance.id, property=message.property, value=value)
                 )
 
-    def _take_reply(self, message: ReplyMessage) -> None:
-        log.info("%s: %s %s", message.reply.id, message.reply.status, message.reply.speech or "")
+    def _act(self, action: PropertyAction) -> None:
+        """Set a property because a bridge wants it."""
+        self._set(SetMessage(action.appliance, action.property, action.value))
+
+    def _hear_of(self, news: News) -> None:
+        """Take in what became of a request."""
+        if (held := self._held.pop(news.key, None)) is not None:
+            self._done.append(held.settle(news))
+        # Nobody is interrupted. Who is speaking to the panel may ask the assistant again.
+        if news.follow_up is not None and self._session is None and not self.asking:
+            self._decider.follow_up(news.follow_up, news.speech)
+            if self._ears is not None:
+                self.listen(self._now)
 
     def run(
         self,
@@ -277,21 +366,50 @@ class Panel:
         Raises:
             AudioError: the source failed for good.
         """
-        now = 0.0
+        self._now = 0.0
         while not stop.is_set() and not source.ended:
             frame = source.read(_IDLE)
             self.attend()
             on_beat()
-            result = None
             if frame is not None:
-                now = frame.end
-                result = self.hear(frame)
+                self.hear(frame)
             elif isinstance(source, MicrophoneSource) and source.muted:
-                result = self.hang_up(now, "muted")
-            if result is not None:
+                self.hang_up(self._now, "muted")
+            for result in self.results():
                 on_result(result)
-        if (result := self.hang_up(now)) is not None:
+        if self._session is not None and not self._decider.asking:
+            self.hang_up(self._now)
+        while self._held:
+            self.attend()
+            on_beat()
+            time.sleep(0.005)
+        for result in self.results():
             on_result(result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A result whose request is on its way to the disk."""
+
+    result: Result
+    since: float
+
+    def settle(self, news: News) -> Result:
+        """The result when it is there, or cannot be."""
+        waited = time.monotonic() - self.since
+        late = {
+            name: round(seconds + waited, 3) if name in ("decide", "action") else seconds
+            for name, seconds in self.result.timings.items()
+        }
+        decision = "rejected" if news.refused else self.result.decision
+        assistant = news.assistant
+        return replace(
+            self.result,
+            decision=decision,
+            assistant=assistant,
+            speech=news.speech,
+            timings=late,
+        )
 
 
 @dataclass(slots=True)

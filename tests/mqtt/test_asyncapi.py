@@ -206,6 +206,10 @@ def event_samples() -> Iterator[Any]:
         events.RequestMade(
             session="s", id="a", assistant="alexa", kind="directed", text="안녕", speech="네."
         ),
+        events.Question(session="s", about="order", speech="주문할까요?"),
+        events.ReplyReady(
+            session="s", id="a", assistant="alexa", status="ok", speech="네.", display="맑음"
+        ),
         events.Error(session="s", code="out_of_range", message="8 is too high", speech="안 돼요."),
         events.Mute(session="s", muted=False),
         events.TimerDone(session="s", name="라면", seconds=180, speech="끝났어요."),

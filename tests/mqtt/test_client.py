@@ -1,5 +1,6 @@
 """The client at a broker that is there."""
 
+import functools
 import logging
 import os
 import re
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from soripan.events import StateChanged, TranscriptReady, Wake
-from soripan.mqtt.client import INBOX, MAX_PACKET, Client, ReplyMessage, SetMessage
+from soripan.mqtt.client import BRIDGES, INBOX, MAX_PACKET, Client, ReplyMessage, SetMessage
 from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode
 from support.broker import Broker, Monitor
 
@@ -28,6 +29,13 @@ def client(broker: Broker, monitor: Monitor, make_client: MakeClient) -> Client:
     made.start()
     monitor.wait_for(ONLINE, "online")
     return made
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 def drain(client: Client, count: int, timeout: float = 10) -> list[SetMessage | ReplyMessage]:
@@ -134,18 +142,36 @@ def test_anything_else_can_be_published(client: Client, monitor: Monitor) -> Non
     assert monitor.wait_for("homeassistant/device/kitchen/config", "{}").retain
 
 
-def test_requests_that_were_acknowledged_make_room(
-    broker: Broker, monitor: Monitor, make_client: MakeClient, make_request: Callable[..., Request]
+def test_a_receipt_tells_that_the_broker_has_it(
+    client: Client, broker: Broker, make_request: Callable[..., Request]
 ) -> None:
-    client = make_client(broker.port, queue=1)
-    client.start()
-    monitor.wait_for(ONLINE, "online")
-    for number in range(5):
-        monitor.clear()
-        assert client.publish_request(make_request(id=str(number)), 30)
-        monitor.wait_for("soripan/kitchen/request/alexa")
-        time.sleep(0.1)  # until the acknowledgement is back, too
-    assert client.dropped == {}
+    broker.freeze()
+    receipt = client.publish_request(make_request(), 30)
+    assert receipt is not None
+    time.sleep(0.2)
+    assert not receipt.acknowledged
+    broker.thaw()
+    wait_until(lambda: receipt.acknowledged)
+
+
+def test_bridges_come_and_go(client: Client, monitor: Monitor) -> None:
+    assert client.bridge("alexa") is None
+    for text, there in (("online", True), ("offline", False), ("online", True), ("", False)):
+        monitor.publish("soripan/bridges/alexa/availability", text, retain=True)
+        wait_until(functools.partial(_is, client, there))
+
+
+def _is(client: Client, there: bool) -> bool:
+    return client.bridge("alexa") is there
+
+
+def test_no_more_bridges_are_remembered_than_there_can_be(client: Client, monitor: Monitor) -> None:
+    for number in range(BRIDGES + 3):
+        monitor.publish(f"soripan/bridges/a{number}/availability", "online")
+    monitor.publish("soripan/bridges/a0/availability", "nonsense")
+    wait_until(lambda: sum(client.dropped.values()) == 4)
+    assert client.bridge("a0") is True
+    assert client.bridge(f"a{BRIDGES}") is None
 
 
 def test_a_retained_set_is_ignored(
@@ -266,7 +292,7 @@ def test_after_closing_nothing_goes_out(
     assert not client.publish_event(TranscriptReady(text="안녕", confidence=1.0))
     assert not client.publish_request(make_request(), 30)
     assert not client.publish("x", "y")
-    assert client.dropped == {"event": 1, "request": 1, "message": 1}
+    assert client.dropped == {"event": 1, "message": 1}
 
 
 def test_a_reply_of_our_own_making_can_be_read() -> None:

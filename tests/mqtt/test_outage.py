@@ -123,54 +123,36 @@ def test_an_old_state_never_overtakes_a_newer_one(
         assert [m.text for m in monitor.messages if m.topic == TEMPERATURE] == ["5"]
 
 
-def test_requests_wait_for_the_broker_until_they_expire(
-    broker: Broker, monitor: Monitor, make_client: MakeClient, make_request: MakeRequest
+def test_without_a_broker_requests_are_left_to_the_outbox(
+    make_client: MakeClient, make_request: MakeRequest
 ) -> None:
-    client = make_client(broker.port)
-    assert client.publish_request(make_request(id="late"), expiry=1)
-    assert client.publish_request(make_request(id="question"), expiry=30)
-    assert client.publish_request(make_request(id="shopping"), expiry=None)
-    time.sleep(1.1)
+    client = make_client(closed_port())
+    assert client.publish_request(make_request(), expiry=30) is None
     client.start()
-    monitor.wait(lambda m: m.correlation == b"shopping")
-    requests = [m for m in monitor.messages if m.topic == REQUEST]
-    assert [m.correlation for m in requests] == [b"question", b"shopping"]
-    assert requests[0].expiry is not None
-    assert requests[0].expiry < 30  # the time it waited here counts
-    assert client.dropped == {"request": 1}
+    assert client.publish_request(make_request(), expiry=30) is None
 
 
 @pytest.mark.usefixtures("unhurried")
-def test_a_request_that_was_not_acknowledged_is_sent_again(
+def test_what_was_not_acknowledged_is_left_to_the_outbox(
     broker: Broker, make_client: MakeClient, make_request: MakeRequest
 ) -> None:
     client = make_client(broker.port)
     client.start()
     wait_until(lambda: client.connected)
+    first = client.since
     broker.freeze()
-    assert client.publish_request(make_request(id="late"), expiry=1)
-    assert client.publish_request(make_request(id="question"), expiry=60)
+    receipt = client.publish_request(make_request(id="question"), expiry=60)
+    assert receipt is not None
     time.sleep(0.2)
     broker.kill()
+    wait_until(lambda: not client.connected)
     broker.start()
     with Monitor(broker.host, broker.port) as monitor:
-        monitor.wait(lambda m: m.correlation == b"question")
+        wait_until(lambda: client.connected)
+        assert client.since > first
         time.sleep(0.3)
-        assert [m.correlation for m in monitor.messages if m.topic == REQUEST] == [b"question"]
-
-
-def test_no_more_requests_wait_than_are_allowed(
-    broker: Broker, monitor: Monitor, make_client: MakeClient, make_request: MakeRequest
-) -> None:
-    client = make_client(broker.port, queue=3)
-    taken = [client.publish_request(make_request(id=str(n)), None) for n in range(5)]
-    assert taken == [True, True, True, False, False]
-    assert client.dropped == {"request": 2}
-    client.start()
-    monitor.wait(lambda m: m.correlation == b"2")
-    monitor.wait_for(ONLINE, "online")  # there is always room for this
-    ids = [m.correlation for m in monitor.messages if m.topic == REQUEST]
-    assert ids == [b"0", b"1", b"2"]
+        assert [m for m in monitor.messages if m.topic == REQUEST] == []
+    assert not receipt.acknowledged
 
 
 def test_events_do_not_wait(
@@ -200,9 +182,9 @@ def test_a_broker_that_takes_nothing_blocks_nobody(
         longest = max(longest, time.monotonic() - began)
         assert published < 2000, "the queue is not bounded"
     assert [client.publish_state("tv", "volume", str(n)) for n in range(30)].count(False) >= 9
-    assert [client.publish_request(make_request(), None) for _ in range(12)].count(False) >= 2
+    assert [client.publish_request(make_request(), None) for _ in range(12)].count(None) >= 2
     assert longest < 1.0
-    assert client.dropped.keys() == {"event", "state", "request"}
+    assert client.dropped.keys() == {"event", "state"}
     broker.thaw()
 
 

@@ -83,7 +83,8 @@ class Sampler:
                 case Mark(Kind.OBJECT):
                     target = {}
                 case Mark(Kind.END_OBJECT, slot):
-                    target.setdefault("quantity", 1)
+                    if slot == "items":
+                        target.setdefault("quantity", 1)
                     slots.setdefault(slot, []).append(target)
                     target = slots
                 case Mark(Kind.OPEN):

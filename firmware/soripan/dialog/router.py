@@ -1,15 +1,17 @@
 """Who does what was asked: the panel itself, or an assistant behind MQTT.
 
-The panel comes first: whatever wake word was used, what it can do itself it does. The rest goes to
-the assistant named in the sentence, else to the one the wake word addresses, else to the first in
-the list of the config.
+The panel comes first: whatever wake word was used, what it can do itself it does. For the rest
+there is an order of preference: the assistant named in the sentence, the one the wake word
+addresses, and the list of the config. Who of them gets it depends on who is there and answers
+(``mqtt.delivery``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from soripan.config import RouterSettings
-from soripan.nlu.intents import Intent
+from soripan.nlu.intents import ANSWERS, Intent
 
 PANEL: Final = "panel"
 """The assistant that is the panel itself."""
@@ -29,8 +31,8 @@ class Route:
     decision: Decision
     kind: Kind | None = None
     """Of the request, if it goes away."""
-    assistant: str | None = None
-    """Who gets it, if it goes away."""
+    assistants: tuple[str, ...] = ()
+    """Who may get it if it goes away, in order of preference."""
     text: str = ""
     """What the assistant is told."""
 
@@ -50,24 +52,28 @@ class Router:
             confidence: of the transcript, 0..1.
             addressed: the assistant that the wake word addresses.
         """
-        named = None if addressed == PANEL else addressed
-        if intent is None:
+        named = () if addressed == PANEL else (addressed,)
+        if intent is None or intent.name in ANSWERS - {"Yes", "No"}:
             return self._unresolved(text, confidence, named)
         if intent.name in _SHOPPING:
-            assistant = named or self._settings.shopping[0]
-            return Route("away", "shopping", assistant, text)
+            return _away("shopping", text, named, self._settings.shopping)
         if intent.name == "AskAssistant":
-            return Route("away", "directed", intent.slots["assistant"], intent.slots["text"])
+            asked = (intent.slots["assistant"],)
+            rest = (*named, *self._settings.unresolved)
+            return _away("directed", intent.slots["text"], asked, rest)
         return Route("local", text=text)
 
     def elsewhere(self, text: str) -> Route:
         """Where a command for an appliance goes that this panel does not have."""
-        return Route("away", "directed", self._settings.home, text)
+        return _away("directed", text, (self._settings.home,), self._settings.unresolved)
 
-    def _unresolved(self, text: str, confidence: float, named: str | None) -> Route:
+    def _unresolved(self, text: str, confidence: float, named: tuple[str, ...]) -> Route:
         letters = len(text.replace(" ", ""))
         if letters < _SHORTEST or confidence < self._settings.min_confidence:
             return Route("rejected", text=text)
-        if named is not None:
-            return Route("away", "directed", named, text)
-        return Route("away", "unresolved", self._settings.unresolved[0], text)
+        kind: Kind = "directed" if named else "unresolved"
+        return _away(kind, text, named, self._settings.unresolved)
+
+
+def _away(kind: Kind, text: str, first: Sequence[str], then: Sequence[str]) -> Route:
+    return Route("away", kind, tuple(dict.fromkeys((*first, *then))), text)

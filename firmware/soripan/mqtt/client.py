@@ -7,7 +7,6 @@ one thread. Every queue is bounded: what does not fit is dropped, counted and lo
 
 import logging
 import math
-import os
 import socket
 import ssl
 import sys
@@ -34,6 +33,7 @@ from soripan.events import Error, Event, EventBus
 from soripan.exc import BrokerError, ConfigError, MessageError
 from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode, encode_event
 from soripan.mqtt.topics import Topics
+from soripan.secret import read_secret
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,9 @@ BACK_OFF: Final = (1, 60)
 
 INBOX: Final = 256
 """Messages that may wait for the pipeline."""
+
+BRIDGES: Final = 256
+"""Assistants whose availability is remembered."""
 
 SESSION_EXPIRY: Final = 60
 """Seconds of absence over which the broker keeps what came in for the panel. Replies survive a
@@ -85,24 +88,16 @@ class _Phase(Enum):
     LOST = auto()
 
 
-@dataclass(slots=True)
-class _Outgoing:
-    """A request that the broker has not acknowledged yet."""
+class Receipt:
+    """Tells whether the broker has taken a message."""
 
-    topic: str
-    payload: bytes
-    correlation: bytes
-    deadline: float | None
-    """On the monotonic clock; None: it is never too late."""
-    info: paho.MQTTMessageInfo | None = None
+    def __init__(self, info: paho.MQTTMessageInfo) -> None:
+        self._info = info
 
     @property
     def acknowledged(self) -> bool:
-        return (
-            self.info is not None
-            and self.info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS
-            and self.info.is_published()
-        )
+        """Whether it has; what is lost with the connection never is."""
+        return self._info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS and self._info.is_published()
 
 
 class _Drops:
@@ -150,7 +145,7 @@ class Client:
         # Order of locks: this one, then paho's own. paho calls on_publish, and sometimes
         # on_disconnect, with its locks held, so those two must not take this one.
         self._lock = threading.Lock()
-        self._requests: list[_Outgoing] = []
+        self._bridges: dict[str, bool] = {}
         self._events: deque[paho.MQTTMessageInfo] = deque()
         self._phase = _Phase.TRYING
         self._since = 0.0
@@ -164,6 +159,15 @@ class Client:
     def connected(self) -> bool:
         """Whether the broker has accepted the panel and is not known to be gone."""
         return self._phase is _Phase.CONNECTED
+
+    @property
+    def since(self) -> float:
+        """When the present connection was made, on the monotonic clock."""
+        return self._since
+
+    def bridge(self, assistant: str) -> bool | None:
+        """Whether a bridge of an assistant is there; None: nothing was heard of one."""
+        return self._bridges.get(assistant)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -202,8 +206,6 @@ class Client:
             if self._closed:
                 return
             self._closed = True
-            if lost := sum(not request.acknowledged for request in self._requests):
-                log.warning("closing with %d request(s) that the broker did not take", lost)
         if self.connected:
             offline = self._paho.publish(self.topics.availability, "offline", qos=1, retain=True)
             with suppress(RuntimeError, ValueError):  # the connection has just been lost
@@ -239,29 +241,32 @@ class Client:
         payload = encode_event(event, datetime.now(UTC))
         return self._publish("event", self.topics.event(event.topic), payload, 0, False)
 
-    def publish_request(self, request: Request, expiry: float | None) -> bool:
-        """Publish a request, or keep it until the broker is back.
+    def publish_request(self, request: Request, expiry: float | None) -> Receipt | None:
+        """Publish a request.
 
         Args:
             request: goes to the bridges of its assistant.
             expiry: seconds after which nobody shall get it any more; None: never.
 
         Returns:
-            False if it was refused, because too many are waiting.
+            None if it was not sent: there is no connection, or paho's queue is full.
         """
-        deadline = None if expiry is None else time.monotonic() + expiry
-        topic = self.topics.request(request.assistant)
-        outgoing = _Outgoing(topic, encode(request), request.id.encode(), deadline)
+        properties = _properties(
+            PacketTypes.PUBLISH,
+            ResponseTopic=self.topics.reply,
+            CorrelationData=request.id.encode(),
+            ContentType="application/json",
+        )
+        if expiry is not None:
+            properties.MessageExpiryInterval = max(1, math.ceil(expiry))
+        topic, payload = self.topics.request(request.assistant), encode(request)
         with self._lock:
-            self._requests = [other for other in self._requests if not other.acknowledged]
-            if self._closed or len(self._requests) >= self._settings.queue:
-                self._drops.count("request", "the client is closed, or too many are waiting")
-                return False
-            if self.connected and not self._send(outgoing):
-                self._drops.count("request", "paho's queue is full")
-                return False
-            self._requests.append(outgoing)
-        return True
+            if self._closed or not self.connected:
+                return None
+            info = self._paho.publish(topic, payload, qos=1, properties=properties)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return None
+        return Receipt(info)
 
     def _publish(self, what: str, topic: str, payload: str | bytes, qos: int, retain: bool) -> bool:
         with self._lock:
@@ -284,35 +289,6 @@ class Client:
             self._events.popleft()
         return len(self._events) < self._settings.queue
 
-    def _send(self, request: _Outgoing) -> bool:
-        """Hand a request to paho; False if it does not take it."""
-        properties = _properties(
-            PacketTypes.PUBLISH,
-            ResponseTopic=self.topics.reply,
-            CorrelationData=request.correlation,
-            ContentType="application/json",
-        )
-        if request.deadline is not None:
-            seconds = math.ceil(request.deadline - time.monotonic())
-            properties.MessageExpiryInterval = max(1, seconds)
-        request.info = self._paho.publish(
-            request.topic, request.payload, qos=1, properties=properties
-        )
-        return request.info.rc is not MQTTErrorCode.MQTT_ERR_QUEUE_SIZE
-
-    def _resend(self) -> None:
-        """After a connection was made: send what is not acknowledged and not too late."""
-        waiting = [request for request in self._requests if not request.acknowledged]
-        # paho would send its own copies again whatever their age, and old states too.
-        self._paho.drop_out_messages()
-        self._requests = []
-        for request in waiting:
-            if request.deadline is not None and request.deadline <= time.monotonic():
-                self._drops.count("request", "it expired while the broker was away")
-            else:
-                self._send(request)
-                self._requests.append(request)
-
     # What comes in
 
     def poll(self) -> list[SetMessage | ReplyMessage]:
@@ -327,6 +303,9 @@ class Client:
 
     def _receive(self, message: paho.MQTTMessage) -> None:
         topic, payload = message.topic, bytes(message.payload)
+        if (assistant := self.topics.parse_bridge(topic)) is not None:
+            self._meet(assistant, payload)
+            return
         if message.retain:
             # It would be carried out at each reconnection.
             raise MessageError(f"{topic}: it is retained; clear it with an empty retained message")
@@ -341,6 +320,14 @@ class Client:
                 self._enqueue(SetMessage(*target, payload.decode("utf-8")))
             except UnicodeDecodeError:
                 raise MessageError(f"{topic}: it is not UTF-8") from None
+
+    def _meet(self, assistant: str, payload: bytes) -> None:
+        """Note whether the bridges of an assistant are there."""
+        if payload not in (b"online", b"offline", b""):
+            raise MessageError(f"{assistant}: its availability is neither online nor offline")
+        if assistant not in self._bridges and len(self._bridges) >= BRIDGES:
+            raise MessageError(f"{assistant}: there are more than {BRIDGES} assistants")
+        self._bridges[assistant] = payload == b"online"
 
     def _enqueue(self, message: SetMessage | ReplyMessage) -> None:
         # A deque that is full drops its oldest: of many values for a property the last one counts.
@@ -379,12 +366,15 @@ class Client:
             self._phase = _Phase.REFUSED
             self._say(_refusal(reason, self._settings), tell=True)
             return
-        client.subscribe([(self.topics.set_filter, 1), (self.topics.reply, 1)])
+        self._bridges = {}  # what is retained comes again
+        filters = (self.topics.set_filter, self.topics.reply, self.topics.bridges_filter)
+        client.subscribe([(each, 1) for each in filters])
         with self._lock:
+            # paho would send its own copies again whatever their age, and old states too. Of
+            # requests the outbox knows which are still wanted.
+            client.drop_out_messages()
             self._phase = _Phase.CONNECTED
             self._since = time.monotonic()
-            # Requests first: "online" must find room in paho's queue whatever waits.
-            self._resend()
             client.publish(self.topics.availability, "online", qos=1, retain=True)
         self._trouble = ""
         log.info("connected to the broker at %s", _address(self._settings))
@@ -494,7 +484,9 @@ def _new_paho(settings: MqttSettings, client_id: str) -> paho.Client:
         CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
     )
     if settings.username:
-        client.username_pw_set(settings.username, _password(settings.password_file))
+        file = settings.password_file
+        password = read_secret(file, "mqtt.password_file") if file else None
+        client.username_pw_set(settings.username, password)
     elif settings.password_file:
         raise ConfigError(
             "panel.toml", "mqtt.username", "is missing, but there is a password", "add it"
@@ -508,27 +500,6 @@ def _new_paho(settings: MqttSettings, client_id: str) -> paho.Client:
                 settings.ca_file, "mqtt.ca_file", f"cannot be used: {error}", "name a PEM file"
             ) from None
     return client
-
-
-def _password(name: str) -> str | None:
-    """The first line of the password file, or of the systemd credential of that name."""
-    if not name:
-        return None
-    path = Path(name).expanduser()
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    if credentials and "/" not in name:
-        path = Path(credentials) / name
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(
-            path, "mqtt.password_file", f"cannot be read: {problem}", "check name and owner"
-        ) from None
-    password = lines[0].strip() if lines else ""
-    if not password:
-        raise ConfigError(path, "mqtt.password_file", "has no first line", "put the password there")
-    return password
 
 
 def _properties(packet: int, **values: Any) -> Properties:

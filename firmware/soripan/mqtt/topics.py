@@ -47,5 +47,18 @@ class Topics:
         """Where bridges answer."""
         return self._topic("reply")
 
+    @property
+    def bridges_filter(self) -> str:
+        """Where the bridges of all assistants say whether they are there."""
+        return f"{self.prefix}/bridges/+/availability"
+
+    def parse_bridge(self, topic: str) -> str | None:
+        """The assistant whose availability is on a topic; None if it is none of those."""
+        head, tail = f"{self.prefix}/bridges/", "/availability"
+        assistant = topic.removeprefix(head).removesuffix(tail)
+        if topic != f"{head}{assistant}{tail}" or not assistant or "/" in assistant:
+            return None
+        return assistant
+
     def _topic(self, *levels: str) -> str:
         return "/".join((self.prefix, self.panel, *levels))

@@ -53,7 +53,7 @@ _ITEMS = Slot(
     },
 )
 
-ANSWERS: Final = frozenset({"Yes", "No"})
+ANSWERS: Final = frozenset({"Yes", "No", "ChangeQuantity", "Digits"})
 """Intents that mean something only where something was asked."""
 
 INTENTS: Final[Mapping[str, Mapping[str, Slot]]] = MappingProxyType(
@@ -81,6 +81,8 @@ INTENTS: Final[Mapping[str, Mapping[str, Slot]]] = MappingProxyType(
         "Stop": {},
         "Yes": {},
         "No": {},
+        "ChangeQuantity": {"item": _NAME, "quantity": _NUMBER, "unit": _NAME},
+        "Digits": {"digits": Slot(kind=list, fields={"value": _NUMBER})},
         "ShoppingAdd": {"items": _ITEMS},
         "ShoppingOrder": {"items": _ITEMS},
         "ShoppingList": {},

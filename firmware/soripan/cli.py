@@ -26,6 +26,7 @@ from soripan.asr.profiles import PROFILES
 from soripan.audio.files import FileSource
 from soripan.audio.microphone import MicrophoneSource
 from soripan.audio.playback import Earcons
+from soripan.bridges import command as bridge_command
 from soripan.config import Config
 from soripan.decide import Result
 from soripan.dialog.router import PANEL
@@ -33,7 +34,8 @@ from soripan.events import Error, EventBus, ReplyReady, RequestMade
 from soripan.exc import BrokerError, ModelError, RefusedError, SoripanError
 from soripan.lock import exclusive
 from soripan.mqtt import outbox
-from soripan.mqtt.client import Client, probe
+from soripan.mqtt.client import Client
+from soripan.mqtt.connection import probe
 from soripan.mqtt.outbox import Outbox
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
@@ -285,6 +287,12 @@ def _keys(folder: Path, beginnings: Sequence[str]) -> list[str]:
     return chosen
 
 
+def _bridge(options: argparse.Namespace) -> int:
+    return bridge_command.run(
+        options.name, options.config or bridge_command.default_file(options.name), options.instance
+    )
+
+
 def _store(options: argparse.Namespace) -> ModelStore:
     return ModelStore(config.load(options.config).models_folder)
 
@@ -525,6 +533,44 @@ def _parser() -> argparse.ArgumentParser:
         )
         _add_config(each)
 
+    _add_bridge(commands)
+    _add_outbox(commands)
+
+    for each in (run, listen, say):
+        each.add_argument("--json", action="store_true", help="print one JSON object per utterance")
+    for each in (listen, say):
+        each.add_argument(
+            "--no-mqtt",
+            action="store_true",
+            help="stay alone: no broker, no saved state, and no harm to a panel that is running",
+        )
+    for each in (run, listen, say, examine):
+        _add_config(each)
+    return parser
+
+
+def _add_bridge(commands: Any) -> None:
+    bridge = commands.add_parser(
+        "bridge",
+        help="be the bridge to an assistant",
+        description="Takes the requests of all panels to one assistant, and brings its replies, "
+        "until stopped by a signal. Several processes of a bridge share the work, if each has an "
+        "--instance of its own.",
+    )
+    bridge.add_argument("name", choices=bridge_command.BRIDGES, metavar="NAME", help="%(choices)s")
+    bridge.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="its settings (default: bridges/NAME.toml beside panel.toml)",
+    )
+    bridge.add_argument(
+        "--instance", default="1", help="name of this process among those (default: %(default)s)"
+    )
+    bridge.set_defaults(command=_bridge)
+
+
+def _add_outbox(commands: Any) -> None:
     requests = commands.add_parser(
         "outbox",
         help="list, retry and remove requests that are under way",
@@ -553,18 +599,6 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("keys", nargs="+", metavar="KEY", help="of a request, or: all")
     for each in (listed, retried, removed):
         _add_config(each)
-
-    for each in (run, listen, say):
-        each.add_argument("--json", action="store_true", help="print one JSON object per utterance")
-    for each in (listen, say):
-        each.add_argument(
-            "--no-mqtt",
-            action="store_true",
-            help="stay alone: no broker, no saved state, and no harm to a panel that is running",
-        )
-    for each in (run, listen, say, examine):
-        _add_config(each)
-    return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

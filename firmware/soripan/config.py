@@ -393,6 +393,13 @@ class Config(Struct, frozen=True, kw_only=True):
         return _xdg("XDG_STATE_HOME", ".local/state") / "soripan"
 
 
+def bridge_state_folder(assistant: str) -> Path:
+    """Where a bridge keeps what must survive a power failure, unless its file says otherwise."""
+    if directory := os.environ.get("STATE_DIRECTORY"):
+        return Path(directory)
+    return _xdg("XDG_STATE_HOME", ".local/state") / f"soripan-bridge-{assistant}"
+
+
 def default_models_folder() -> Path:
     """Where models are kept unless the config says otherwise."""
     if directory := os.environ.get("SORIPAN_MODELS"):
@@ -414,7 +421,7 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: a file is missing or broken, a key unknown, a value wrong.
     """
-    settings: Settings = _load_table(path, Settings)
+    settings: Settings = load_table(path, Settings)
     appliances: list[ApplianceSettings] = []
     seen: dict[str, Path] = {}
     for name in settings.panel.appliances:
@@ -423,7 +430,7 @@ def load(path: Path) -> Config:
             raise ConfigError(
                 path, "panel.appliances", f"{file}: no such file", "correct its name, or remove it"
             )
-        appliance: ApplianceSettings = _load_table(file, ApplianceSettings)
+        appliance: ApplianceSettings = load_table(file, ApplianceSettings)
         _check_appliance(file, appliance)
         if appliance.id in seen:
             raise ConfigError(
@@ -437,7 +444,12 @@ def load(path: Path) -> Config:
     return Config(path=path, settings=settings, appliances=tuple(appliances))
 
 
-def _load_table(path: Path, kind: Any) -> Any:
+def load_table(path: Path, kind: Any) -> Any:
+    """Read a TOML file into a :class:`Table`, or a union of them.
+
+    Raises:
+        ConfigError: the file is missing or broken, a key unknown, a value wrong.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

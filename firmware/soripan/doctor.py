@@ -19,7 +19,7 @@ from soripan.audio.microphone import MicrophoneSource, list_devices
 from soripan.config import ApplianceSettings, Config
 from soripan.ears import built_graph, models_needed, profile
 from soripan.exc import MicrophoneError, SoripanError
-from soripan.mqtt.client import probe
+from soripan.mqtt.connection import probe
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
 

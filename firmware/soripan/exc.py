@@ -131,6 +131,20 @@ class BrokerError(SoripanError, ConnectionError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class BridgeError(SoripanError, RuntimeError):
+    """A bridge could not do what it was asked."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class BridgeUnavailableError(BridgeError, ConnectionError):
+    """The assistant behind a bridge cannot be reached, and so has done nothing."""
+
+
+class BridgeTimeoutError(BridgeError, TimeoutError):
+    """The assistant behind a bridge did not answer in time."""
+
+
 class MessageError(SoripanError, ValueError):
     """A message that came in is not what the contract says."""
 

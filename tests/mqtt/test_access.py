@@ -13,7 +13,8 @@ import pytest
 from soripan.config import MqttSettings
 from soripan.events import Error
 from soripan.exc import BrokerError, ConfigError
-from soripan.mqtt.client import Client, probe
+from soripan.mqtt.client import Client
+from soripan.mqtt.connection import probe
 from support.broker import Broker, Monitor
 
 MakeClient = Callable[..., Client]

@@ -21,7 +21,8 @@ from jsonschema import Draft7Validator
 
 from soripan import events
 from soripan.config import MqttSettings
-from soripan.mqtt.client import MAX_PACKET, SESSION_EXPIRY
+from soripan.mqtt.client import SESSION_EXPIRY
+from soripan.mqtt.connection import MAX_PACKET
 from soripan.mqtt.messages import (
     Item,
     PropertyAction,

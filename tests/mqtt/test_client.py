@@ -13,7 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from soripan.events import StateChanged, TranscriptReady, Wake
-from soripan.mqtt.client import BRIDGES, INBOX, MAX_PACKET, Client, ReplyMessage, SetMessage
+from soripan.mqtt.client import BRIDGES, INBOX, Client, ReplyMessage, SetMessage
+from soripan.mqtt.connection import MAX_PACKET
 from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode
 from support.broker import Broker, Monitor
 

@@ -7,33 +7,36 @@ one thread. Every queue is bounded: what does not fit is dropped, counted and lo
 
 import logging
 import math
-import socket
-import ssl
 import sys
 import threading
 import time
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
-from pathlib import Path
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from soripan.config import MqttSettings
 from soripan.events import Error, Event, EventBus
-from soripan.exc import BrokerError, ConfigError, MessageError
+from soripan.exc import MessageError
+from soripan.mqtt.connection import (
+    MAX_PACKET,
+    address,
+    explain,
+    hung_up,
+    new_paho,
+    properties_of,
+    refusal,
+)
 from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode, encode_event
 from soripan.mqtt.topics import Topics
-from soripan.secret import read_secret
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +53,11 @@ SESSION_EXPIRY: Final = 60
 """Seconds of absence over which the broker keeps what came in for the panel. Replies survive a
 short outage; what is older than this is of no use: nobody wants last hour's command carried out."""
 
-MAX_PACKET: Final = 4 * MAX_PAYLOAD
-"""Bytes. The broker is asked to keep larger packets to itself, so they take no memory here."""
-
 _SHORT: Final = 3.0
 """Seconds. A connection that is lost sooner is suspicious."""
 
 # MQTT 5 reason codes.
 _UNSPECIFIED: Final = 128
-_NOT_AUTHORISED: Final = {134, 135}
-_UNSUPPORTED_VERSION: Final = 132
 _TAKEN_OVER: Final = 142
 
 
@@ -153,7 +151,7 @@ class Client:
         self._told: set[str] = set()
         self._closed = False
         client_id = f"{settings.prefix}-{panel}".replace("/", "-")
-        self._paho = self._set_up(_new_paho(settings, client_id))
+        self._paho = self._set_up(new_paho(settings, client_id))
 
     @property
     def connected(self) -> bool:
@@ -192,7 +190,7 @@ class Client:
             self._settings.keepalive,
             # Clean at the first connection only: after a restart nothing old is carried out.
             clean_start=paho.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=_properties(
+            properties=properties_of(
                 PacketTypes.CONNECT,
                 SessionExpiryInterval=SESSION_EXPIRY,
                 MaximumPacketSize=MAX_PACKET,
@@ -251,7 +249,7 @@ class Client:
         Returns:
             None if it was not sent: there is no connection, or paho's queue is full.
         """
-        properties = _properties(
+        properties = properties_of(
             PacketTypes.PUBLISH,
             ResponseTopic=self.topics.reply,
             CorrelationData=request.id.encode(),
@@ -356,7 +354,7 @@ class Client:
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
         # paho calls this where it has caught the exception, and does not pass it on.
         error = sys.exc_info()[1]
-        why = _explain(error, self._settings) if isinstance(error, OSError) else str(error)
+        why = explain(error, self._settings) if isinstance(error, OSError) else str(error)
         self._say(f"{why}; trying again")
 
     def _on_connect(
@@ -364,7 +362,7 @@ class Client:
     ) -> None:
         if reason.is_failure:
             self._phase = _Phase.REFUSED
-            self._say(_refusal(reason, self._settings), tell=True)
+            self._say(refusal(reason, self._settings), tell=True)
             return
         self._bridges = {}  # what is retained comes again
         filters = (self.topics.set_filter, self.topics.reply, self.topics.bridges_filter)
@@ -377,7 +375,7 @@ class Client:
             self._since = time.monotonic()
             client.publish(self.topics.availability, "online", qos=1, retain=True)
         self._trouble = ""
-        log.info("connected to the broker at %s", _address(self._settings))
+        log.info("connected to the broker at %s", address(self._settings))
         for hook in self._hooks:
             try:
                 hook()
@@ -400,9 +398,9 @@ class Client:
             if reason.value == _UNSPECIFIED and time.monotonic() - self._since < _SHORT:
                 # mosquitto 2.0.11 gives no reason when it throws out a double.
                 why += " at once (does another panel have the same id?)"
-            self._say(f"lost the broker at {_address(self._settings)}: {why}; trying again")
+            self._say(f"lost the broker at {address(self._settings)}: {why}; trying again")
         elif phase is _Phase.TRYING:
-            self._say(f"{_hung_up(self._settings)}; trying again")
+            self._say(f"{hung_up(self._settings)}; trying again")
 
     def _on_publish(
         self, _client: paho.Client, _data: Any, _mid: int, reason: ReasonCode, _properties: Any
@@ -437,112 +435,3 @@ class Client:
         if message not in self._told:
             self._told.add(message)
             self._errors.append(Error(code="broker", message=message))
-
-
-def probe(settings: MqttSettings, timeout: float = 5.0) -> str:
-    """Connect once, disconnect, and describe the connection.
-
-    Raises:
-        BrokerError: it did not work; the message says why and what to do.
-        ConfigError: the password or the certificate authority cannot be read.
-    """
-    # A name of its own: with the panel's it would throw out the panel that is running.
-    client = _new_paho(
-        settings, f"{settings.prefix}-probe-{uuid.uuid4().hex[:8]}".replace("/", "-")
-    )
-    answers: list[ReasonCode] = []
-    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
-    client.connect_timeout = timeout
-    deadline = time.monotonic() + timeout
-    try:
-        code = client.connect(settings.host, settings.port, settings.keepalive)
-        while not answers and not code and time.monotonic() < deadline:
-            code = client.loop(0.1)
-    except OSError as error:
-        raise BrokerError(_explain(error, settings)) from None
-    finally:
-        client.disconnect()
-    if not answers and code:
-        raise BrokerError(_hung_up(settings))
-    if not answers:
-        raise BrokerError(f"{_address(settings)} gives no answer: not a broker, or check port, tls")
-    if answers[0].is_failure:
-        raise BrokerError(_refusal(answers[0], settings))
-    name = f" as {settings.username}" if settings.username else ""
-    return f"{_address(settings)}, MQTT 5{' over TLS' if settings.tls else ''}{name}"
-
-
-def _new_paho(settings: MqttSettings, client_id: str) -> paho.Client:
-    """A paho client with name, password and TLS as in the settings."""
-    try:
-        settings.host.encode("idna")
-    except UnicodeError:  # paho's thread would end with it
-        raise ConfigError(
-            "panel.toml", "mqtt.host", f"“{settings.host}” cannot be a host's name", "correct it"
-        ) from None
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
-    )
-    if settings.username:
-        file = settings.password_file
-        password = read_secret(file, "mqtt.password_file") if file else None
-        client.username_pw_set(settings.username, password)
-    elif settings.password_file:
-        raise ConfigError(
-            "panel.toml", "mqtt.username", "is missing, but there is a password", "add it"
-        )
-    if settings.tls:
-        try:
-            ca_file = str(Path(settings.ca_file).expanduser()) if settings.ca_file else None
-            client.tls_set(ca_certs=ca_file)
-        except OSError as error:  # ssl.SSLError too: the file is no certificate
-            raise ConfigError(
-                settings.ca_file, "mqtt.ca_file", f"cannot be used: {error}", "name a PEM file"
-            ) from None
-    return client
-
-
-def _properties(packet: int, **values: Any) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
-    for name, value in values.items():
-        setattr(properties, name, value)
-    return properties
-
-
-def _address(settings: MqttSettings) -> str:
-    return f"{settings.host}:{settings.port}"
-
-
-def _explain(error: OSError, settings: MqttSettings) -> str:
-    """Why no connection could be opened, and what to do about it."""
-    address = _address(settings)
-    match error:
-        case socket.gaierror():
-            return f"the name {settings.host} cannot be resolved: check host"
-        case ConnectionRefusedError():
-            return f"nothing listens at {address}: start the broker, or check host and port"
-        case ssl.SSLCertVerificationError():
-            why = error.verify_message
-            return f"the certificate of {address} is not trusted: {why}; check ca_file"
-        case ssl.SSLError():
-            return f"no TLS with {address}: {error.reason or error}; check port and tls"
-        case TimeoutError():
-            return f"no answer from {address}: check host, port, tls and the network"
-        case _:
-            return (
-                f"no connection to {address}: {error.strerror or error}; check port, tls, network"
-            )
-
-
-def _refusal(reason: ReasonCode, settings: MqttSettings) -> str:
-    """Why the broker does not want us, and what to do about it."""
-    address = _address(settings)
-    if reason.value in _NOT_AUTHORISED:
-        return f"the broker at {address} refuses us ({reason}): check username and password_file"
-    if reason.value == _UNSUPPORTED_VERSION:
-        return f"the broker at {address} does not speak MQTT 5: use mosquitto 1.6 or later"
-    return f"the broker at {address} refuses us: {reason}"
-
-
-def _hung_up(settings: MqttSettings) -> str:
-    return f"{_address(settings)} hangs up: not a broker with MQTT 5, or check port and tls"

@@ -8,7 +8,7 @@ import dataclasses
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -18,6 +18,8 @@ from soripan.exc import MessageError
 
 MAX_PAYLOAD: Final = 64 * 1024
 """Bytes. A payload that comes in and is larger is not looked at."""
+
+M = TypeVar("M", bound=Struct)
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 """An instant with its time zone; RFC 3339 on the wire."""
@@ -95,6 +97,7 @@ def _plain(value: Any) -> Any:
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
 _reply_decoder: Final = msgspec.json.Decoder(Reply)
+_request_decoder: Final = msgspec.json.Decoder(Request)
 
 
 def encode(message: Request | Reply) -> bytes:
@@ -108,17 +111,30 @@ def decode_reply(payload: bytes) -> Reply:
     Raises:
         MessageError: it is too large, not UTF-8, not JSON, nested too deeply or not a reply.
     """
+    return _decode(payload, _reply_decoder, "reply")
+
+
+def decode_request(payload: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        MessageError: it is too large, not UTF-8, not JSON, nested too deeply or not a request.
+    """
+    return _decode(payload, _request_decoder, "request")
+
+
+def _decode(payload: bytes, decoder: msgspec.json.Decoder[M], what: str) -> M:
     if len(payload) > MAX_PAYLOAD:
-        raise MessageError(f"reply has {len(payload)} bytes, {MAX_PAYLOAD} are allowed")
+        raise MessageError(f"{what} has {len(payload)} bytes, {MAX_PAYLOAD} are allowed")
     try:
         # msgspec does not check the encoding of fields that it passes over.
-        return _reply_decoder.decode(str(payload, "utf-8"))
+        return decoder.decode(str(payload, "utf-8"))
     except RecursionError:
-        raise MessageError("reply is nested too deeply") from None
+        raise MessageError(f"{what} is nested too deeply") from None
     except UnicodeDecodeError as error:
-        raise MessageError(f"reply is not UTF-8: {error.reason}") from None
+        raise MessageError(f"{what} is not UTF-8: {error.reason}") from None
     except msgspec.MsgspecError as error:
-        raise MessageError(f"reply is wrong: {error}") from None
+        raise MessageError(f"{what} is wrong: {error}") from None
 
 
 def encode_event(event: Event, at: datetime) -> bytes:

@@ -127,7 +127,7 @@ class Outbox:
     """The requests of one panel. Any thread may call it.
 
     Args:
-        folder: the state folder.
+        folder: the state folder; made if it is not there.
         retry: seconds until a change that could not be written is tried again.
 
     Raises:
@@ -281,6 +281,7 @@ class Outbox:
     def _open(self) -> sqlite3.Connection:
         """Open the file; one that is corrupt is set aside, so that the panel can go on."""
         try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 return _connect(self._file)
             except sqlite3.DatabaseError as error:

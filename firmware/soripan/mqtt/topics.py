@@ -1,4 +1,4 @@
-"""The topics of one panel. ``config/asyncapi.yaml`` describes what is on them."""
+"""The topics of panels and bridges. ``config/asyncapi.yaml`` describes what is on them."""
 
 from dataclasses import dataclass
 
@@ -62,3 +62,34 @@ class Topics:
 
     def _topic(self, *levels: str) -> str:
         return "/".join((self.prefix, self.panel, *levels))
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeTopics:
+    """The topics of the bridges of one assistant."""
+
+    prefix: str
+    assistant: str
+
+    @property
+    def availability(self) -> str:
+        """Whether one of them is there: ``online`` or ``offline``, retained."""
+        return f"{self.prefix}/bridges/{self.assistant}/availability"
+
+    @property
+    def metrics(self) -> str:
+        """What they do, in numbers; retained, of whoever published last."""
+        return f"{self.prefix}/bridges/{self.assistant}/metrics"
+
+    @property
+    def shared_filter(self) -> str:
+        """The requests of all panels, shared among the bridges."""
+        return f"$share/{self.assistant}/{self.request_topic('+')}"
+
+    def request_topic(self, panel: str) -> str:
+        """Where a panel's requests come in."""
+        return f"{self.prefix}/{panel}/request/{self.assistant}"
+
+    def reply_topic(self, panel: str) -> str:
+        """Where a panel is answered."""
+        return f"{self.prefix}/{panel}/reply"

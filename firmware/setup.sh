@@ -175,6 +175,8 @@ install_service() {
     say "  2. soripan doctor                  says whether everything is in order"
     say "  3. systemctl restart soripan       (it also starts by itself with the machine)"
     say "  4. journalctl -fu soripan          shows what it does"
+    say "  5. systemctl enable --now soripan-bridge@home_assistant   a bridge, set up in"
+    say "     $CONFIG/bridges (also: openai, webhook)"
 }
 
 # From a copy, so that root leaves no files in somebody's checkout.
@@ -200,6 +202,7 @@ install_config() {
 
 install_unit() {
     install -D -m 644 systemd/soripan.service "$UNITS/soripan.service"
+    install -D -m 644 systemd/soripan-bridge@.service "$UNITS/soripan-bridge@.service"
     local version
     version=$(systemctl --version | awk 'NR == 1 { print int($2) }')
     if ((version >= 254)); then
@@ -208,15 +211,17 @@ install_unit() {
     systemctl enable soripan.service
     if [[ -d /run/systemd/system ]]; then  # not while an image is being built
         systemctl daemon-reload
-        systemctl try-restart soripan.service
+        systemctl try-restart soripan.service 'soripan-bridge@*.service'
     fi
 }
 
 uninstall_service() {
     [[ $(id -u) == 0 ]] || die "this needs root: sudo make uninstall"
-    if [[ -d /run/systemd/system ]]; then systemctl stop soripan.service || true; fi
-    systemctl disable soripan.service || true
-    rm -rf "$UNITS/soripan.service" "$UNITS/soripan.service.d" "$PREFIX" /usr/local/bin/soripan
+    if [[ -d /run/systemd/system ]]; then
+        systemctl stop soripan.service 'soripan-bridge@*.service' || true
+    fi
+    systemctl disable soripan.service soripan-bridge@{home_assistant,openai,webhook,simulator} || true
+    rm -rf "$UNITS/soripan.service" "$UNITS/soripan-bridge@.service" "$UNITS/soripan.service.d" "$PREFIX" /usr/local/bin/soripan
     if [[ -d /run/systemd/system ]]; then systemctl daemon-reload; fi
     say "removed. Settings stay in $CONFIG, models and state in /var/lib/soripan"
 }

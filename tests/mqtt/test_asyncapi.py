@@ -20,6 +20,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 from soripan import events
+from soripan.bridges.metrics import Metrics
 from soripan.config import MqttSettings
 from soripan.mqtt.client import SESSION_EXPIRY
 from soripan.mqtt.connection import MAX_PACKET
@@ -32,7 +33,7 @@ from soripan.mqtt.messages import (
     encode,
     encode_event,
 )
-from soripan.mqtt.topics import Topics
+from soripan.mqtt.topics import BridgeTopics, Topics
 
 TESTS = Path(__file__).parents[1]
 FILE = TESTS.parent / "config" / "asyncapi.yaml"
@@ -148,7 +149,8 @@ def test_the_addresses_are_our_topics() -> None:
         "event": topics.event("{name}"),
         "request": topics.request("{assistant}"),
         "reply": topics.reply,
-        "bridgeAvailability": "soripan/bridges/{assistant}/availability",
+        "bridgeAvailability": BridgeTopics("soripan", "{assistant}").availability,
+        "bridgeMetrics": BridgeTopics("soripan", "{assistant}").metrics,
     }
 
 
@@ -162,6 +164,16 @@ def test_the_connection_is_as_described() -> None:
     assert bindings["sessionExpiryInterval"] == SESSION_EXPIRY
     assert bindings["maximumPacketSize"] == MAX_PACKET
     assert bindings["keepAlive"] == MqttSettings().keepalive
+
+
+def test_a_bridges_metrics_are_as_their_schema() -> None:
+    metrics = Metrics()
+    check(metrics.snapshot(), payload_schema("bridgeMetrics", "metrics"))
+    for number in range(5):
+        metrics.count("ok", number / 10)
+    snapshot = metrics.snapshot()
+    check(snapshot, payload_schema("bridgeMetrics", "metrics"))
+    assert (snapshot["ok"], set(snapshot["seconds"])) == (5, {"p50", "p95", "p99"})
 
 
 # Events

@@ -15,7 +15,7 @@ from soripan.mqtt.publisher import Publisher
 from support.broker import Broker, Monitor
 
 FOLDER = Path(__file__).parents[2] / "config/mosquitto"
-USERS = ["kitchen", "livingroom", "alexa", "google", "homeassistant", "monitor"]
+USERS = ["kitchen", "livingroom", "alexa", "google", "home", "homeassistant", "monitor"]
 PASSWORD = "moon"  # noqa: S105
 
 

@@ -28,9 +28,11 @@ def systemd_version() -> int:
     return int(found[1])
 
 
-def complaints(tmp_path: Path, text: str, *drop_ins: Path) -> list[str]:
+def complaints(
+    tmp_path: Path, text: str, *drop_ins: Path, name: str = "soripan.service"
+) -> list[str]:
     """What ``systemd-analyze verify`` says of a unit whose program exists."""
-    unit = tmp_path / "soripan.service"
+    unit = tmp_path / name
     unit.write_text(re.sub(r"(?m)^ExecStart=.*$", "ExecStart=/bin/true", text))
     for drop_in in drop_ins:
         folder = tmp_path / "soripan.service.d"
@@ -69,6 +71,26 @@ def test_backoff_is_understood_since_254(tmp_path: Path, service: str) -> None:
 
 def test_exposure_is_low() -> None:
     result = analyze("security", "--offline=true", "--threshold=20", UNITS / "soripan.service")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.fixture
+def bridge() -> str:
+    return (UNITS / "soripan-bridge@.service").read_text()
+
+
+def test_systemd_understands_every_line_of_the_bridges(tmp_path: Path, bridge: str) -> None:
+    name = "soripan-bridge@simulator.service"
+    assert complaints(tmp_path, bridge, name=name) == []
+    uncommented = bridge.replace("#LoadCredential", "LoadCredential")
+    assert uncommented != bridge
+    assert complaints(tmp_path, uncommented, name=name) == []
+
+
+def test_a_bridge_sees_even_less(tmp_path: Path, bridge: str) -> None:
+    unit = tmp_path / "soripan-bridge@simulator.service"
+    unit.write_text(bridge)
+    result = analyze("security", "--offline=true", "--threshold=15", unit)
     assert result.returncode == 0, result.stdout
 
 

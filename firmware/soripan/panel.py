@@ -104,7 +104,7 @@ class Panel:
             each.id: appliance_room.create(each, bus, store) for each in config.appliances
         }
         parser = Parser(self._grammar)
-        self._is_complete = functools.partial(is_complete, parser=parser)
+        self._is_complete: Callable[..., bool] = functools.partial(is_complete, parser=parser)
         kept = outbox.purchases if outbox is not None else ()
         shopping = ShoppingList(kept, config.settings.shopping.remember)
         self._delivery: Delivery | None = None
@@ -184,9 +184,11 @@ class Panel:
         first = before.size - min(before.size, round(since * SAMPLE_RATE))
         pre_roll = self._suppressor.process(before)[first:]
         asr = settings.asr
+        complete = self._is_complete
         if self._decider.asking:
+            complete = functools.partial(complete, asked=True)
             asr = msgspec.structs.replace(asr, no_speech=settings.shopping.answer)
-        self._session = Session(heard_with.recogniser, asr, wake, pre_roll, now, self._is_complete)
+        self._session = Session(heard_with.recogniser, asr, wake, pre_roll, now, complete)
         self._frames = [before[first:]]
         if wake is not None:
             self._bus.publish(

@@ -1,4 +1,4 @@
-"""Measures soripan beside stock Vosk and other wake-word detectors: ``make bench``.
+"""Measures soripan, in part beside stock Vosk and other wake-word detectors: ``make bench``.
 
 Writes Markdown tables to standard output, and everything as JSON beside them. Each way runs in a
 process of its own, so that its memory is its own. Recordings of people are not in the repository;
@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import phrase, recognition, wake
+from bench import fleet, kill, phrase, recognition, wake
 from bench.corpus import SHARED
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ WAYS = {
     "`medium`": "medium",
     "`full`": "full",
 }
-PARTS = ("recognition", "wake", "phrase")
+PARTS = ("recognition", "wake", "phrase", "kill", "fleet")
 
 
 def main() -> int:
@@ -51,13 +51,16 @@ def main() -> int:
         "recognition": _recognition,
         "wake": wake.wake_words,
         "phrase": phrase.phrases,
+        "kill": kill.kills,
+        "fleet": fleet.fleet,
     }
     for part in [options.part] if options.part else PARTS:
         results[part] = measure[part](options.shared)
         text = json.dumps(results, ensure_ascii=False, indent=2)
         options.json.write_text(f"{text}\n", encoding="utf-8")
     for part in PARTS:
-        _print(results.get(part, {}))
+        table = results.get(part, {})
+        _print(_turned(table) if part == "fleet" else table)
     return 0
 
 
@@ -77,6 +80,12 @@ def _alone(what: str, way: str, shared: Path) -> Row:
     command += ["--only", what, way]
     row: Row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return row
+
+
+def _turned(table: Table) -> Table:
+    """Rows for columns."""
+    names = dict.fromkeys(name for row in table.values() for name in row)
+    return {name: {title: row[name] for title, row in table.items()} for name in names}
 
 
 def _print(table: Table) -> None:

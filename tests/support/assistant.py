@@ -34,13 +34,13 @@ class Assistant:
         self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._availability = f"soripan/bridges/{name}/availability"
         self._client.will_set(self._availability, "offline", qos=1, retain=True)
+        self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._connected
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = self._message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._ready.wait(10)
-        self.say("online")
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +71,7 @@ class Assistant:
 
     def _connected(self, client: paho.Client, *_: Any) -> None:
         client.subscribe(f"$share/{self._name}/soripan/+/request/{self._name}", qos=1)
+        client.publish(self._availability, "online", qos=1, retain=True)
 
     def _message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         request = json.loads(message.payload)

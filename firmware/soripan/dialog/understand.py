@@ -37,13 +37,18 @@ def understand(transcript: Transcript, parser: Parser, margin: float) -> Underst
     return Understood(transcript.text, _word_confidence(transcript), None)
 
 
-def is_complete(text: str, parser: Parser) -> bool:
+def is_complete(text: str, parser: Parser, asked: bool = False) -> bool:
     """Whether a text is a command that means the same however it may go on.
 
     An answer to nothing is none: it is what breath and the end of a wake word sound like.
+
+    Args:
+        text: what was heard so far.
+        parser: of the language.
+        asked: whether there is a question.
     """
     intent = parser.settled(text)
-    return intent is not None and intent.name not in ANSWERS
+    return intent is not None and (asked or intent.name not in ANSWERS)
 
 
 def _word_confidence(transcript: Transcript) -> float:

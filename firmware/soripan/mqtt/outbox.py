@@ -382,7 +382,8 @@ def _connect(file: Path) -> sqlite3.Connection:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > _VERSION:
             raise StateError(f"{file}: was written by a newer soripan (update this one)")
-        database.executescript(_SCHEMA)
+        if version < _VERSION:  # else only to look at it would be a change
+            database.executescript(_SCHEMA)
         (result,) = database.execute("PRAGMA quick_check").fetchone()
         if result != "ok":
             raise sqlite3.DatabaseError(result)

@@ -11,6 +11,7 @@ import pytest
 
 from soripan import config
 from soripan.config import Config, MqttSettings, RouterSettings, ShoppingSettings
+from soripan.decide import Result
 from soripan.events import Error, Event, EventBus, Question, ReplyReady, RequestMade, StateChanged
 from soripan.mqtt.client import Client
 from soripan.mqtt.outbox import Outbox, read
@@ -333,6 +334,40 @@ def test_who_gives_no_reply_is_done_with_the_acknowledgement(
         here.panel.say("우리 강아지가 어제 아팠어")
         here.until(lambda: not read(_folder(here))[0])
         assert len(monitor.messages) == 1
+
+
+def test_in_english(broker: Broker, kitchen: Callable[..., Kitchen]) -> None:
+    with Assistant(broker.port, "alexa", lambda _: {"status": "ok"}) as alexa:
+        here = kitchen(panel=config.PanelSettings(id="kitchen", language="en"))
+        here.meet("alexa")
+        said = [
+            here.panel.say(text).speech
+            for text in ("order two bottles of milk", "make it three", "yes")
+        ]
+        assert said == [
+            "Shall I order 2 bottles of milk?",
+            "Shall I order 3 bottles of milk?",
+            "I asked Alexa to order 3 bottles of milk.",
+        ]
+        assert here.reply().speech == "Alexa took the order for 3 bottles of milk."
+        assert alexa.requests[0]["language"] == "en"
+
+
+def test_a_fault_of_the_disk_is_said(
+    kitchen: Callable[..., Kitchen], caplog: pytest.LogCaptureFixture
+) -> None:
+    here = kitchen(mqtt=MqttSettings(host="127.0.0.1", port=1))
+    database = here.outbox._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    results: list[Result] = []
+    while not results or results[-1].decision != "rejected":
+        assert len(results) < 200
+        here.panel.say("우유 두 병 주문해 줘")
+        results.append(here.panel.say("응"))
+    assert results[-1].speech == "저장할 수 없어요. 저장 장치를 확인해 주세요."
+    assert here.told(Error)[-1].code == "storage"
+    assert len(read(_folder(here))[0]) == len(results) - 1
 
 
 # Who may order

@@ -48,6 +48,9 @@ log = logging.getLogger(__name__)
 SHOWN: Final = 5
 """Spellings that `graph explain` prints at most."""
 
+SETTLE: Final = 0.3
+"""Seconds after that in which the broker says which bridges are there."""
+
 CONNECT: Final = 5.0
 """Seconds that `listen` and `say` give the broker to answer."""
 
@@ -345,6 +348,7 @@ def _wait_for(client: Client, settings: Config) -> None:
         except BrokerError as error:
             raise BrokerError(f"{error}; --no-mqtt does without") from None
         raise BrokerError("the broker did not answer in time; --no-mqtt does without")
+    time.sleep(SETTLE)
 
 
 def _tail(settings: Config) -> float:

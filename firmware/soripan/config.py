@@ -28,6 +28,10 @@ Pin = Annotated[int, Meta(ge=0, le=27)]
 Celsius = Annotated[int, Meta(ge=-40, le=30)]
 
 
+RESERVED = frozenset({"shopping"})
+"""What no appliance can be called, because the panel has state topics of its own under it."""
+
+
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all tables: unknown keys are refused, values cannot change after loading."""
 
@@ -432,6 +436,9 @@ def load(path: Path) -> Config:
             )
         appliance: ApplianceSettings = load_table(file, ApplianceSettings)
         _check_appliance(file, appliance)
+        if appliance.id in RESERVED:
+            problem = f"“{appliance.id}” is taken by the panel itself"
+            raise ConfigError(file, "id", problem, "choose another one")
         if appliance.id in seen:
             raise ConfigError(
                 file,

@@ -115,6 +115,11 @@ class Decider:
         """Whether somebody was asked something, and has not answered yet."""
         return self._asking is not None
 
+    @property
+    def secret(self) -> bool:
+        """Whether the answer must be kept nowhere, because it may hold the PIN."""
+        return isinstance(self._asking, _Order) and self._asking.talk.secret
+
     def follow_up(self, question: FollowUp, speech: str) -> None:
         """Take the next utterance as the answer to what an assistant asked."""
         self._asking = question
@@ -129,6 +134,7 @@ class Decider:
         return replace(result, timings={"decide": time.monotonic() - began})
 
     def _decide(self, heard: Heard) -> Result:
+        secret = self.secret
         asking, self._asking = self._asking, None
         transcript = heard.transcript
         if not transcript.alternatives:
@@ -136,7 +142,6 @@ class Decider:
             return self._refuse(heard, None, "no_speech", "nothing was said", sentence=key)
         understood = understand(transcript, self._parser, self._settings.asr.margin)
         intent = understood.intent
-        secret = isinstance(asking, _Order) and asking.talk.secret
         text = mask(understood.text) if secret else understood.text
         confidence = round(understood.confidence, 3)
         self._bus.publish(TranscriptReady(session=heard.session, text=text, confidence=confidence))

@@ -267,7 +267,7 @@ class Panel:
         self._bus.publish(
             Listening(session=utterance.session, state="ended", reason=utterance.reason)
         )
-        if self._recordings is not None:
+        if self._recordings is not None and not self._decider.secret:
             self._recordings.keep(utterance.session, np.concatenate(self._frames))
         wake = utterance.wake
         result = self._decider.decide(

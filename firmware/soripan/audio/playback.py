@@ -15,7 +15,16 @@ import numpy as np
 
 from soripan.audio.frame import Samples
 from soripan.audio.portaudio import find, portaudio
-from soripan.events import Action, Error, EventBus, RequestMade, TimerDone, Wake
+from soripan.events import (
+    Action,
+    Error,
+    EventBus,
+    Question,
+    ReplyReady,
+    RequestMade,
+    TimerDone,
+    Wake,
+)
 from soripan.exc import AudioError
 
 log = logging.getLogger(__name__)
@@ -77,6 +86,8 @@ class Earcons:
         bus.subscribe(Wake, lambda _: self.play("wake"))
         bus.subscribe(Action, lambda _: self.play("done"))
         bus.subscribe(RequestMade, lambda _: self.play("done"))
+        bus.subscribe(ReplyReady, lambda e: self.play("done" if e.status == "ok" else "sorry"))
+        bus.subscribe(Question, lambda _: self.play("wake"))
         bus.subscribe(Error, lambda _: self.play("sorry"))
         bus.subscribe(TimerDone, lambda _: self._ring())
 

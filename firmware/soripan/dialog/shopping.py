@@ -9,7 +9,7 @@ import msgspec
 from soripan.config import ShoppingSettings
 from soripan.dialog.responses import Responses
 from soripan.exc import RefusedError
-from soripan.mqtt.outbox import Purchase
+from soripan.mqtt.outbox import PURCHASES, Purchase
 
 SPOKEN: Final = 12
 """Things that are read aloud at most."""
@@ -32,6 +32,8 @@ class ShoppingList:
     def note(self, purchase: Purchase) -> None:
         """Take in what became of a request."""
         self._purchases[purchase.key] = purchase
+        while len(self._purchases) > PURCHASES:
+            del self._purchases[next(iter(self._purchases))]
 
     def current(self, now: datetime.datetime | None = None) -> list[Purchase]:
         """The entries that are not too old, oldest first."""

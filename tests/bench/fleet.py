@@ -8,6 +8,7 @@ not of the broker.
 
 import asyncio
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -49,6 +50,10 @@ class Tally:
     asked: int = 0
     seconds: list[float] = field(default_factory=list)
     replies: Counter[str] = field(default_factory=Counter)
+    cpu: float = 0.0
+    """Seconds of processor that the panels used, from the first connection to the last."""
+    took: float = 0.0
+    """Seconds of that."""
 
 
 def fleet(_shared: Path) -> dict[str, dict[str, Any]]:
@@ -76,8 +81,13 @@ def measure(panels: int, bridges: int, seconds: float = SECONDS) -> dict[str, An
         Broker(extra="max_queued_messages 0\nset_tcp_nodelay true\n") as broker,
         ExitStack() as stack,
     ):
-        stack.enter_context(_bridges(broker, bridges))
+        processes = stack.enter_context(_bridges(broker, bridges))
         tally = asyncio.run(_ask(broker.port, panels, seconds))
+        used = {
+            "CPU of all panels": tally.cpu,
+            "of the broker": _cpu(broker.pid),
+            "of all bridges": sum(map(_cpu, processes)),
+        }
     took = tally.seconds
     return {
         "requests": tally.asked,
@@ -86,12 +96,19 @@ def measure(panels: int, bridges: int, seconds: float = SECONDS) -> dict[str, An
         "p99, ms": round(1000 * statistics.quantiles(took, n=100)[98]),
         "lost": tally.asked - len(tally.replies),
         "answered twice": sum(count > 1 for count in tally.replies.values()),
+        **{name: round(spent / tally.took, 2) for name, spent in used.items()},
     }
 
 
+def _cpu(process: int) -> float:
+    """Seconds of processor that a process has used so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def _bridges(broker: Broker, count: int) -> Iterator[None]:
-    """Bridge processes that share a memory, as on one machine."""
+def _bridges(broker: Broker, count: int) -> Iterator[list[int]]:
+    """Bridge processes that share a memory, as on one machine; their ids."""
     with tempfile.TemporaryDirectory(prefix="soripan-fleet-") as folder, ExitStack() as stack:
         file = Path(folder) / "simulator.toml"
         file.write_text(
@@ -99,6 +116,7 @@ def _bridges(broker: Broker, count: int) -> Iterator[None]:
             f'[mqtt]\nhost = "{broker.host}"\nport = {broker.port}\n'
         )
         monitor = stack.enter_context(Monitor(broker.host, broker.port, "soripan/bridges/#"))
+        running: list[int] = []
         for number in range(count):
             command = [sys.executable, "-m", "soripan", "bridge", "simulator"]
             command += ["--config", str(file), "--instance", str(number)]
@@ -107,18 +125,21 @@ def _bridges(broker: Broker, count: int) -> Iterator[None]:
             stack.callback(process.terminate)
             assert process.stdout is not None
             process.stdout.readline()
+            running.append(process.pid)
         monitor.wait_for("soripan/bridges/alexa/availability", "online", timeout=30)
         time.sleep(1.0)
-        yield
+        yield running
 
 
 async def _ask(port: int, panels: int, seconds: float) -> Tally:
     tally = Tally()
+    began, used = time.monotonic(), time.process_time()
     connecting = asyncio.Semaphore(CONNECTING)
     everybody = asyncio.Barrier(panels)
     async with asyncio.TaskGroup() as group:
         for number in range(panels):
             group.create_task(_panel(port, f"p{number}", seconds, tally, connecting, everybody))
+    tally.took, tally.cpu = time.monotonic() - began, time.process_time() - used
     return tally
 
 

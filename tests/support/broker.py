@@ -71,6 +71,13 @@ class Broker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
+    def pid(self) -> int:
+        """Its process, which must be running."""
+        if self._process is None:
+            raise RuntimeError("the broker is not running")
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What the broker has written so far."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""

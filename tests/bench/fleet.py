@@ -82,11 +82,12 @@ def measure(panels: int, bridges: int, seconds: float = SECONDS) -> dict[str, An
         ExitStack() as stack,
     ):
         processes = stack.enter_context(_bridges(broker, bridges))
+        before = _cpu(broker.pid), sum(map(_cpu, processes))
         tally = asyncio.run(_ask(broker.port, panels, seconds))
         used = {
             "CPU of all panels": tally.cpu,
-            "of the broker": _cpu(broker.pid),
-            "of all bridges": sum(map(_cpu, processes)),
+            "of the broker": _cpu(broker.pid) - before[0],
+            "of all bridges": sum(map(_cpu, processes)) - before[1],
         }
     took = tally.seconds
     return {

@@ -10,7 +10,8 @@ crash
   request is handed to the assistant once more, with its id: what must not happen twice needs an
   assistant that looks at that (``Idempotency-Key`` of the webhook, the ledger of the simulator).
 
-SQLite, so that several processes on one machine can share it.
+SQLite, so that several processes on one machine can share it. Whatever is written outlives the
+process; what is ``durable`` is also forced onto the disk, and outlives a power failure.
 """
 
 import sqlite3
@@ -61,7 +62,6 @@ class Memory:
                 self._file, 5.0, isolation_level=None, check_same_thread=False
             )
             self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS request"
                 " (id TEXT PRIMARY KEY, until REAL NOT NULL, at REAL NOT NULL, reply BLOB)"
@@ -69,12 +69,13 @@ class Memory:
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"{self._file}: cannot be opened: {error}") from error
 
-    def claim(self, request_id: str, lease: float) -> Claim | bytes:
+    def claim(self, request_id: str, lease: float, durable: bool = True) -> Claim | bytes:
         """Begin to work on a request.
 
         Args:
             request_id: the request's.
             lease: seconds after which somebody else may have it, if we are not done.
+            durable: whether that must outlive a power failure.
 
         Returns:
             The reply, if it was answered before.
@@ -83,7 +84,7 @@ class Memory:
             StateError: that cannot be written down, so the work must not begin.
         """
         now = self._clock()
-        with self._transaction() as database:
+        with self._transaction(durable) as database:
             row = database.execute(
                 "SELECT until, reply FROM request WHERE id = ?", (request_id,)
             ).fetchone()
@@ -101,13 +102,18 @@ class Memory:
                 database.execute("DELETE FROM request WHERE at < ?", (now - KEEP,))
         return Claim.OURS
 
-    def remember(self, request_id: str, reply: bytes) -> None:
+    def remember(self, request_id: str, reply: bytes, durable: bool = True) -> None:
         """Keep the reply to a request.
+
+        Args:
+            request_id: the request's.
+            reply: as it is sent.
+            durable: whether it must outlive a power failure.
 
         Raises:
             StateError: it cannot be written down.
         """
-        with self._transaction() as database:
+        with self._transaction(durable) as database:
             database.execute("UPDATE request SET reply = ? WHERE id = ?", (reply, request_id))
 
     def release(self, request_id: str) -> None:
@@ -116,7 +122,7 @@ class Memory:
         Raises:
             StateError: that cannot be written down.
         """
-        with self._transaction() as database:
+        with self._transaction(False) as database:
             database.execute("DELETE FROM request WHERE id = ? AND reply IS NULL", (request_id,))
 
     def close(self) -> None:
@@ -125,9 +131,10 @@ class Memory:
             self._database.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
+                self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
                 self._database.execute("COMMIT")

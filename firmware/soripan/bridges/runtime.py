@@ -266,7 +266,8 @@ class Runtime:
             self.metrics.count("expired")  # it waited too long; somebody else has it by now
             return
         left = max(left, 1.0)
-        claim = self._memory.claim(job.request.id, left + LEASE)
+        durable = job.request.kind == "shopping"
+        claim = self._memory.claim(job.request.id, left + LEASE, durable)
         if claim is Claim.BUSY:
             self.metrics.count("duplicate")
             return
@@ -280,7 +281,7 @@ class Runtime:
             self.metrics.count("unavailable", time.monotonic() - began)
             return
         body = encode(answer)
-        self._memory.remember(job.request.id, body)
+        self._memory.remember(job.request.id, body, durable)
         self._reply(job, body)
         self.metrics.count(answer.status, time.monotonic() - began)
 

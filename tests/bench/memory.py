@@ -21,8 +21,8 @@ def main() -> None:
         sound, _ = soundfile.read(file, dtype="int16")
         recogniser.start()
         for start in range(0, len(sound), 1280):
-            recogniser.accept(sound[start : start + 1280])
-            recogniser.partial()
+            if recogniser.accept(sound[start : start + 1280]) is None:
+                recogniser.partial()
         recogniser.finish()
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000))
 

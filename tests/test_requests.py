@@ -305,6 +305,21 @@ def test_stop_stops_also_an_assistant(broker: Broker, kitchen: Callable[..., Kit
         assert len(google.requests) == 1
 
 
+def test_stop_stops_also_what_was_asked(broker: Broker, kitchen: Callable[..., Kitchen]) -> None:
+    with Assistant(broker.port, "google", lambda _: None) as google:
+        here = kitchen()
+        here.meet("google")
+        here.panel.say("구글한테 내일 날씨 물어봐 줘")
+        here.panel.say("장바구니에 우유 담아 줘")
+        here.until(lambda: len(google.requests) == 1)
+        here.panel.say("그만")
+        google.reply(google.requests[0], status="ok", speech="맑아요.")
+        time.sleep(0.3)
+        here.panel.attend()
+        assert not here.told(ReplyReady)
+        assert [entry.request.kind for entry in read(_folder(here))[0]] == ["shopping"]
+
+
 def test_what_a_reply_does_is_done(broker: Broker, kitchen: Callable[..., Kitchen]) -> None:
     actions = [
         {"appliance": "tv", "property": "volume", "value": "7"},

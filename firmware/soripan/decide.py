@@ -228,6 +228,8 @@ class Decider:
 
     def _do(self, heard: Heard, done: Result, intent: Intent) -> Result:
         """Let the panel or an appliance do it."""
+        if intent.name == "Stop" and self._delivery is not None:
+            self._delivery.stop()
         if intent.name == "ShoppingList":
             return self._acted(heard, done, intent, None, self._shopping.spoken(self._responses))
         try:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -150,9 +151,9 @@ class Runtime:
         if self._paho.is_connected():
             self._publish_metrics()
             # Other processes of this assistant, if there are any, say at once that it is not so.
-            self._paho.publish(
-                self.topics.availability, "offline", qos=1, retain=True
-            ).wait_for_publish(2)
+            offline = self._paho.publish(self.topics.availability, "offline", qos=1, retain=True)
+            with suppress(RuntimeError, ValueError):  # the connection has just been lost
+                offline.wait_for_publish(2)
         self._paho.disconnect()
         self._paho.loop_stop()
         self._bridge.close()

@@ -200,6 +200,12 @@ class Delivery:
         self._outbox.put(pending.entry, self._note(_purchase(pending.entry)))
         return entry.key
 
+    def stop(self) -> None:
+        """Give up all questions: nobody wants the answers any more. Shopping is not touched."""
+        for pending in list(self._pending.values()):
+            if pending.told and not pending.shopping:
+                self._close(pending)
+
     def take(self, reply: Reply) -> None:
         """Take the reply of a bridge."""
         if (passed := self._passed.get(reply.id)) is not None:

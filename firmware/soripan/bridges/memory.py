@@ -11,7 +11,8 @@ crash
   must not happen twice needs an assistant that looks at that (``Idempotency-Key`` of the webhook,
   the ledger of the simulator).
 
-SQLite, so that several processes on one machine can share it.
+SQLite, so that several processes on one machine can share it. Whatever is written outlives the
+process; what is ``durable`` is also forced onto the disk, and outlives a power failure.
 """
 
 import fcntl
@@ -82,15 +83,16 @@ class Memory:
         except (OSError, sqlite3.Error) as error:
             raise StateError(f"{self._file}: cannot be opened: {error}") from error
         if owner:
-            with self._transaction() as database:
+            with self._transaction(False) as database:
                 database.execute("DELETE FROM claim WHERE owner = ? AND reply IS NULL", (owner,))
 
-    def claim(self, request_id: str, lease: float) -> Claim | bytes:
+    def claim(self, request_id: str, lease: float, durable: bool = True) -> Claim | bytes:
         """Begin to work on a request.
 
         Args:
             request_id: the request's.
             lease: seconds after which somebody else may have it, if we are not done.
+            durable: whether that must outlive a power failure.
 
         Returns:
             The reply, if it was answered before.
@@ -99,7 +101,7 @@ class Memory:
             StateError: that cannot be written down, so the work must not begin.
         """
         now = self._clock()
-        with self._transaction() as database:
+        with self._transaction(durable) as database:
             row = database.execute(
                 "SELECT at, until, reply FROM claim WHERE id = ?", (request_id,)
             ).fetchone()
@@ -118,13 +120,18 @@ class Memory:
                 self._prune(database, now)
         return Claim.OURS
 
-    def remember(self, request_id: str, reply: bytes) -> None:
+    def remember(self, request_id: str, reply: bytes, durable: bool = True) -> None:
         """Keep the reply to a request.
+
+        Args:
+            request_id: the request's.
+            reply: as it is sent.
+            durable: whether it must outlive a power failure.
 
         Raises:
             StateError: it cannot be written down.
         """
-        with self._transaction() as database:
+        with self._transaction(durable) as database:
             database.execute("UPDATE claim SET reply = ? WHERE id = ?", (reply, request_id))
 
     def release(self, request_id: str) -> None:
@@ -133,7 +140,7 @@ class Memory:
         Raises:
             StateError: that cannot be written down.
         """
-        with self._transaction() as database:
+        with self._transaction(False) as database:
             database.execute("DELETE FROM claim WHERE id = ? AND reply IS NULL", (request_id,))
 
     def close(self) -> None:
@@ -168,9 +175,10 @@ class Memory:
         )
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, durable: bool) -> Iterator[sqlite3.Connection]:
         with self._lock:
             try:
+                self._database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._database.execute("BEGIN IMMEDIATE")
                 yield self._database
                 self._database.execute("COMMIT")
@@ -187,7 +195,6 @@ def _connect(file: Path) -> sqlite3.Connection:
     database = sqlite3.connect(file, 5.0, isolation_level=None, check_same_thread=False)
     try:
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
         (result,) = database.execute("PRAGMA quick_check").fetchone()
         if result != "ok":
             raise sqlite3.DatabaseError(result)

@@ -7,10 +7,9 @@ one thread. Every queue is bounded: what does not fit is dropped, counted and lo
 
 import logging
 import math
-import sys
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,12 +28,13 @@ from soripan.exc import MessageError
 from soripan.mqtt.connection import (
     MAX_PACKET,
     address,
-    explain,
+    failure,
     hung_up,
     new_paho,
     properties_of,
     refusal,
 )
+from soripan.mqtt.drops import Drops
 from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_reply, encode, encode_event
 from soripan.mqtt.topics import Topics
 
@@ -98,28 +98,6 @@ class Receipt:
         return self._info.rc is MQTTErrorCode.MQTT_ERR_SUCCESS and self._info.is_published()
 
 
-class _Drops:
-    """Counts what is dropped, and says so at most every ten seconds for each kind."""
-
-    _INTERVAL: Final = 10.0
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._said: dict[str, tuple[float, int]] = {}
-        self._lock = threading.Lock()
-
-    def count(self, what: str, why: str) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self.counts[what] += 1
-            total = self.counts[what]
-            then, before = self._said.get(what, (-math.inf, 0))
-            if now - then < self._INTERVAL:
-                return
-            self._said[what] = (now, total)
-        log.warning("dropped: %d x %s, the last because: %s", total - before, what, why)
-
-
 class Client:
     """A panel at its broker.
 
@@ -139,7 +117,7 @@ class Client:
         self._hooks: list[Callable[[], None]] = []
         self._inbox: deque[SetMessage | ReplyMessage] = deque(maxlen=INBOX)
         self._errors: deque[Error] = deque(maxlen=8)
-        self._drops = _Drops()
+        self._drops = Drops()
         # Order of locks: this one, then paho's own. paho calls on_publish, and sometimes
         # on_disconnect, with its locks held, so those two must not take this one.
         self._lock = threading.Lock()
@@ -352,10 +330,7 @@ class Client:
         self._phase = _Phase.TRYING
 
     def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        # paho calls this where it has caught the exception, and does not pass it on.
-        error = sys.exc_info()[1]
-        why = explain(error, self._settings) if isinstance(error, OSError) else str(error)
-        self._say(f"{why}; trying again")
+        self._say(f"{failure(self._settings)}; trying again")
 
     def _on_connect(
         self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any

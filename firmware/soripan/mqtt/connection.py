@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -128,6 +129,13 @@ def explain(error: OSError, settings: MqttSettings) -> str:
             return f"no answer from {where}: check host, port, tls and the network"
         case _:
             return f"no connection to {where}: {error.strerror or error}; check port, tls, network"
+
+
+def failure(settings: MqttSettings) -> str:
+    """Why no connection could be opened: for ``on_connect_fail``, and of no use elsewhere."""
+    # paho calls that where it has caught the exception, and does not pass it on.
+    error = sys.exc_info()[1]
+    return explain(error, settings) if isinstance(error, OSError) else str(error)
 
 
 def refusal(reason: ReasonCode, settings: MqttSettings) -> str:

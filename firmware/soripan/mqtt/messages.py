@@ -38,7 +38,9 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     # omit_defaults leaves out plain defaults, but never what a factory made.
     schema: Literal["soripan.request/1"] = field(default_factory=lambda: "soripan.request/1")
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: Annotated[str, Meta(pattern=r"^[!-~]{1,64}$")] = field(
+        default_factory=lambda: str(uuid.uuid4())
+    )
     """A UUID; the same in every attempt."""
     at: Timestamp = field(default_factory=lambda: datetime.now(UTC))
     """When it was said. Must be UTC."""

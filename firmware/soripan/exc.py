@@ -138,11 +138,20 @@ class BridgeError(SoripanError, RuntimeError):
 
 
 class BridgeUnavailableError(BridgeError, ConnectionError):
-    """The assistant behind a bridge cannot be reached, and so has done nothing."""
+    """The assistant behind a bridge cannot be reached, and so has done nothing.
+
+    ``retry_after`` are the seconds after which it wants to be asked again, if it said so.
+    """
+
+    retry_after: float | None = None
 
 
-class BridgeTimeoutError(BridgeError, TimeoutError):
-    """The assistant behind a bridge did not answer in time."""
+class BridgeUncertainError(BridgeError, ConnectionError):
+    """The assistant behind a bridge was lost while it was at it: it may have done it or not."""
+
+
+class BridgeTimeoutError(BridgeUncertainError, TimeoutError):
+    """The assistant behind a bridge did not answer in time: it may have done it or not."""
 
 
 class MessageError(SoripanError, ValueError):

@@ -1,6 +1,10 @@
 """``soripan bridge NAME``: runs one bridge."""
 
+import contextlib
 import importlib
+import logging
+import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -13,6 +17,10 @@ from soripan.bridges.bridge import Bridge, BridgeSettings
 from soripan.bridges.memory import Memory
 from soripan.bridges.runtime import Runtime
 from soripan.config import bridge_state_folder, load_table
+from soripan.exc import BusyError, RefusedError
+from soripan.lock import exclusive
+
+log = logging.getLogger(__name__)
 
 BRIDGES: Final = {
     "home_assistant": "HomeAssistant",
@@ -55,15 +63,43 @@ def open_bridge(name: str, settings: BridgeSettings, folder: Path) -> Bridge:
 
 
 def run(name: str, file: Path, instance: str) -> int:
-    """Run a bridge until SIGTERM; return the exit status."""
+    """Run a bridge until SIGTERM; return the exit status.
+
+    Raises:
+        RefusedError: the instance's name cannot be one.
+        BusyError: another process has it.
+        ConfigError: a setting is wrong, or a secret cannot be read.
+        StateError: what must survive a power failure cannot be kept.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", instance):
+        problem = f"an instance cannot be called “{instance}” (only letters, digits, - and _)"
+        raise RefusedError(problem, "instance")
     settings = load(name, file)
     folder = Path(settings.state).expanduser() if settings.state else None
     folder = folder or bridge_state_folder(settings.assistant)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    memory = Memory(folder)
-    runtime = Runtime(settings, open_bridge(name, settings, folder), memory, instance)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(folder / f"instance-{instance}"))
+        except BusyError:
+            raise BusyError(
+                f"another process of this bridge is called {instance} (give each its own "
+                "--instance)"
+            ) from None
+        memory = stack.enter_context(contextlib.closing(Memory(folder, owner=instance)))
+        runtime = Runtime(settings, open_bridge(name, settings, folder), memory, instance)
+        _serve(name, settings, runtime, stop)
+        if not runtime.metrics.in_hand:
+            return 0
+    # Python would wait for the workers. What they had begun is begun again by the next process.
+    log.warning("%d requests were not finished in time", runtime.metrics.in_hand)
+    logging.shutdown()
+    os._exit(0)
+
+
+def _serve(name: str, settings: BridgeSettings, runtime: Runtime, stop: threading.Event) -> None:
     notifier = sdnotify.SystemdNotifier()
 
     def ready() -> None:
@@ -75,5 +111,3 @@ def run(name: str, file: Path, instance: str) -> int:
         runtime.run(stop, ready)
     finally:
         notifier.notify("STOPPING=1")
-        memory.close()
-    return 0

@@ -1,8 +1,8 @@
 """The process around a bridge: MQTT, what comes twice, deadlines, and a graceful end.
 
 Requests come through a shared subscription, so any number of processes, each with an instance name
-of its own, share the work. A request is acknowledged to the broker only after its reply was handed
-over, so of a process that dies in between the broker keeps it, for the same instance.
+of its own, share the work. A request is acknowledged only after the broker has taken its reply:
+should the process die in between, the broker keeps the request, for the same instance.
 """
 
 import logging
@@ -20,24 +20,30 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from soripan.bridges.bridge import Bridge, BridgeSettings, reply
+from soripan.bridges.bridge import Bridge, BridgeSettings, reply, unsupported
 from soripan.bridges.memory import Claim, Memory
 from soripan.bridges.metrics import Metrics
 from soripan.exc import BridgeError, BridgeUnavailableError, BusyError, MessageError, StateError
-from soripan.mqtt.connection import MAX_PACKET, address, new_paho, properties_of, refusal
+from soripan.mqtt.connection import MAX_PACKET, failure, new_paho, properties_of, refusal
+from soripan.mqtt.drops import Drops
 from soripan.mqtt.messages import Reply, Request, decode_request, encode
 from soripan.mqtt.topics import BridgeTopics
 
 log = logging.getLogger(__name__)
 
-SESSION_EXPIRY: Final = 300
-"""Seconds for which the broker keeps what a process that died has not acknowledged."""
+SESSION_EXPIRY: Final = 30
+"""Seconds for which the broker keeps what a process that died has not acknowledged: enough for a
+restart. Not more, because mosquitto goes on dealing its share to one that is away."""
 METRICS: Final = 30.0
 """Seconds between two publications of the metrics."""
 GRACE: Final = 5.0
 """Seconds to finish what is in hand at the end."""
 LEASE: Final = 5.0
-"""Seconds beyond its deadline after which a request that was begun may be begun by another."""
+"""Seconds beyond thrice its deadline (to connect, to send, to receive) after which a request that
+was begun may be begun by another."""
+TAKEN: Final = 5.0
+"""Seconds that the broker has to take a reply before its request is acknowledged all the same: a
+broker that is stuck must not use up what it may send us at once."""
 _TAKEN_OVER: Final = 142
 _SHORT: Final = 3.0
 """Seconds. A connection that is lost sooner is suspicious,"""
@@ -55,6 +61,8 @@ class _Job:
     correlation: bytes | None
     deadline: float
     """On the monotonic clock."""
+    expires: float | None
+    """When nobody wants the reply any more, on the same clock; None: never."""
     message: paho.MQTTMessage
     connection: int
     """The connection it came over: it can be acknowledged over no other."""
@@ -77,6 +85,7 @@ class Runtime:
         self._bridge = bridge
         self._memory = memory
         self.metrics = Metrics()
+        self._drops = Drops()
         self.topics = BridgeTopics(settings.mqtt.prefix, settings.assistant)
         self._workers = ThreadPoolExecutor(settings.concurrency, settings.assistant)
         self._lock = threading.Lock()
@@ -91,10 +100,9 @@ class Runtime:
         self._paho.will_set(self.topics.availability, "offline", qos=1, retain=True)
         self._paho.reconnect_delay_set(1, 60)
         self._paho.on_connect = self._on_connect
-        self._paho.on_connect_fail = lambda *_: self._say(
-            f"no broker at {address(settings.mqtt)}; trying again"
-        )
+        self._paho.on_connect_fail = lambda *_: self._say(f"{failure(settings.mqtt)}; trying again")
         self._paho.on_disconnect = self._on_disconnect
+        self._paho.on_publish = self._on_publish
         self._paho.on_message = self._on_message
 
     def run(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
@@ -190,6 +198,15 @@ class Runtime:
         elif not self._stopping:
             self._say(f"lost the broker ({reason}); trying again")
 
+    def _on_publish(
+        self, _client: paho.Client, _data: Any, _mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            topics = f"{self.topics.reply_topic('+')}, {self.topics.availability}"
+            self._say(
+                f"the broker refuses to publish ({reason}): allow {topics}, {self.topics.metrics}"
+            )
+
     def _on_message(self, client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
             if message.topic == self.topics.availability:
@@ -198,7 +215,7 @@ class Runtime:
             job = self._read(message)
         except MessageError as error:
             self.metrics.count("refused")
-            self._say(f"{message.topic}: {error}")
+            self._drops.count("request", f"{message.topic}: {error}")
         except Exception:  # it would end paho's thread
             log.exception("%s: a message could not be read", message.topic)
         else:
@@ -214,7 +231,7 @@ class Runtime:
 
     def _contradict(self, client: paho.Client, message: paho.MQTTMessage) -> None:
         """Another process of this assistant went offline, or died; we have not."""
-        if message.payload == b"offline" and not self._stopping:
+        if message.payload != b"online" and not self._stopping:
             client.publish(self.topics.availability, "online", qos=1, retain=True)
         client.ack(message.mid, message.qos)
 
@@ -234,23 +251,20 @@ class Runtime:
         topic = self.topics.reply_topic(request.panel)
         if getattr(properties, "ResponseTopic", topic) != topic or request.reply_to != topic:
             raise MessageError(f"wants its reply elsewhere than on {topic}")
-        seconds = self._settings.deadline
+        now = time.monotonic()
+        deadline, expires = now + self._settings.deadline, None
         expiry = getattr(properties, "MessageExpiryInterval", None)
         if expiry is not None:
-            seconds = min(seconds, float(expiry))
+            expires = now + float(expiry)
+            deadline = min(deadline, expires)
         correlation = getattr(properties, "CorrelationData", None)
-        deadline = time.monotonic() + seconds
-        return _Job(request, topic, correlation, deadline, message, self._connection)
+        return _Job(request, topic, correlation, deadline, expires, message, self._connection)
 
     # The workers
 
     def _work(self, job: _Job) -> None:
         try:
             self._answer(job)
-        except StateError as error:
-            # Without a memory nothing may be done: the panel asks again, or somebody else.
-            self.metrics.count("failed")
-            log.error("%s: not done: %s", job.request.id, error)
         except Exception:
             log.exception("%s: could not be answered", job.request.id)
         finally:
@@ -268,7 +282,11 @@ class Runtime:
             return
         left = max(left, 1.0)
         durable = job.request.kind == "shopping"
-        claim = self._memory.claim(job.request.id, left + LEASE, durable)
+        try:
+            claim = self._memory.claim(job.request.id, 3 * left + LEASE, durable)
+        except StateError as error:
+            self._decline(job, error)
+            return
         if claim is Claim.BUSY:
             self.metrics.count("duplicate")
             return
@@ -282,9 +300,24 @@ class Runtime:
             self.metrics.count("unavailable", time.monotonic() - began)
             return
         body = encode(answer)
-        self._memory.remember(job.request.id, body, durable)
+        try:
+            self._memory.remember(job.request.id, body, durable)
+        except StateError as error:
+            # It was done, and the panel must hear of it now: there will be no second chance.
+            log.error("%s: will not be remembered: %s", job.request.id, error)
         self._reply(job, body)
         self.metrics.count(answer.status, time.monotonic() - began)
+
+    def _decline(self, job: _Job, error: StateError) -> None:
+        """Do nothing, because it could not be written down first.
+
+        Shopping gets no reply: it may be one that was done before, so "failed" could be a lie, and
+        the panel asks again until there is a memory. A question is passed on to somebody else.
+        """
+        self._drops.count("request without memory", f"{job.request.id}: {error}")
+        self.metrics.count("unavailable")
+        if job.request.kind != "shopping":
+            self._reply(job, encode(unsupported(job.request)))
 
     def _handle(self, request: Request, deadline: float) -> Reply | None:
         """The reply; None: there is none, and the panel shall ask again."""
@@ -293,7 +326,7 @@ class Runtime:
         except BridgeUnavailableError as error:
             log.warning("%s: %s", request.id, error)
             # Shopping waits for its assistant; a question does not.
-            return None if request.kind == "shopping" else reply(request, status="unsupported")
+            return None if request.kind == "shopping" else unsupported(request)
         except BridgeError as error:
             log.warning("%s: %s", request.id, error)
         except Exception:
@@ -301,10 +334,18 @@ class Runtime:
         return reply(request, status="failed")
 
     def _reply(self, job: _Job, body: bytes) -> None:
+        """Publish a reply, and wait until the broker has it; drop it if nobody wants it any more.
+
+        If the connection is lost meanwhile, the broker brings the request again.
+        """
+        if job.expires is not None and time.monotonic() >= job.expires:
+            return
         properties = properties_of(PacketTypes.PUBLISH, ContentType="application/json")
         if job.correlation is not None:
             properties.CorrelationData = job.correlation
-        self._paho.publish(job.topic, body, qos=1, properties=properties)
+        published = self._paho.publish(job.topic, body, qos=1, properties=properties)
+        with suppress(RuntimeError, ValueError):  # there is no connection
+            published.wait_for_publish(TAKEN)
 
     def _publish_metrics(self) -> None:
         body = msgspec.json.encode(self.metrics.snapshot())

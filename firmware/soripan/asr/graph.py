@@ -24,7 +24,7 @@ from soripan.asr.acceptor import OPEN, Acceptor, compile_acceptor
 from soripan.asr.lexicon import Lexicon
 from soripan.asr.ngrams import LanguageModel
 from soripan.asr.openfst import OpenFst, tools
-from soripan.asr.profiles import LATTICE_BEAM, Profile
+from soripan.asr.profiles import Profile
 from soripan.asr.weights import Arc, weigh
 from soripan.nlu.grammar import Grammar
 
@@ -174,7 +174,7 @@ def _set_search(path: Path, profile: Profile) -> None:
     values = {
         "max-active": str(profile.max_active),
         "beam": str(profile.beam),
-        "lattice-beam": str(LATTICE_BEAM),
+        "lattice-beam": str(profile.lattice_beam),
     }
     kept = [
         line

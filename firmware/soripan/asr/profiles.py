@@ -52,13 +52,13 @@ PROFILES: Final = {
     for each in (
         _profile("full", 70_000, 120_000, beam=13.0, lattice_beam=6.0, memory=1500),
         _profile("medium", 40_000, 40_000, beam=11.0, lattice_beam=4.0, memory=700),
-        _profile("lite", 5_000, 0, beam=11.0, lattice_beam=4.0, memory=0),
+        _profile("lite", 5_000, 0, beam=13.0, lattice_beam=6.0, memory=0),
     )
 }
-"""From the largest to the smallest. The narrower beams of the smaller ones save a third of the work
-and a tenth of the memory, and let a little more through that is no command. ``full`` and ``medium``
-write down anything that is said; ``lite`` is for boards with 512 MB: what is no command it hears
-well enough to know that it is none, not well enough to pass it on."""
+"""From the largest to the smallest. ``full`` and ``medium`` write down anything that is said;
+``lite`` is for boards with 512 MB: what is no command it hears well enough to know that it is none,
+not well enough to pass it on. Narrower beams save a third of the work and a tenth of the memory;
+``medium`` has them to fit beside others into 1 GB, ``lite`` would let too much through."""
 
 
 PHRASES: Final = Profile(

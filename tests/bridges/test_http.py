@@ -8,7 +8,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ Answer = Callable[[str, bytes], tuple[int, Any]]
 class Server:
     """An HTTP server that notes what it was sent."""
 
-    def __init__(self, answer: Answer, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, answer: Answer, context: ssl.SSLContext | None = None, retry_after: str = ""
+    ) -> None:
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         posts = self.posts
 
@@ -39,10 +42,16 @@ class Server:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 posts.append((self.path, dict(self.headers), body))
-                status, content = answer(self.path, body)
+                try:
+                    status, content = answer(self.path, body)
+                except ConnectionAbortedError:
+                    self.close_connection = True
+                    return
                 payload = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(payload)))
+                if retry_after:
+                    self.send_header("Retry-After", retry_after)
                 self.end_headers()
                 self.wfile.write(payload)
 
@@ -53,7 +62,7 @@ class Server:
         if context is not None:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.url = f"http{'s' if context else ''}://localhost:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -64,9 +73,9 @@ class Server:
 def serve() -> Iterator[Callable[..., Server]]:
     running: list[Server] = []
 
-    def begin(answer: Any, context: ssl.SSLContext | None = None) -> Server:
+    def begin(answer: Any, context: ssl.SSLContext | None = None, retry_after: str = "") -> Server:
         fixed = answer if callable(answer) else lambda *_: (200, answer)
-        running.append(Server(fixed, context))
+        running.append(Server(fixed, context, retry_after))
         return running[-1]
 
     yield begin
@@ -119,18 +128,66 @@ def test_a_webhook_that_is_busy_is_asked_again(serve: Callable[..., Server], sec
     assert (len(server.posts), len(keys)) == (3, 1)
 
 
-def test_a_webhook_that_stays_busy_has_done_nothing(
-    serve: Callable[..., Server], secret: str
+@pytest.mark.parametrize("status", [503, 500, 429])
+def test_a_webhook_that_stays_busy_is_asked_later(
+    serve: Callable[..., Server], secret: str, status: int
 ) -> None:
-    server = serve(lambda *_: (503, b""))
+    server = serve(lambda *_: (status, b""))
     began = time.monotonic()
     with (
         hook(server.url, secret, attempts=10) as bridge,
-        pytest.raises(BridgeUnavailableError, match="503"),
+        pytest.raises(BridgeUnavailableError, match=str(status)),
     ):
         bridge.handle(order(), 1)
     assert time.monotonic() - began < 2
     assert len(server.posts) > 1
+
+
+def test_a_webhook_says_when_to_ask_again(serve: Callable[..., Server], secret: str) -> None:
+    answers = iter([(503, b""), (200, {})])
+    server = serve(lambda *_: next(answers), retry_after="1")
+    began = time.monotonic()
+    with hook(server.url, secret) as bridge:
+        assert bridge.handle(order(), 5).status == "ok"
+    assert time.monotonic() - began >= 1
+    slow = serve(lambda *_: (503, b""), retry_after=formatdate(time.time() + 60, usegmt=True))
+    began = time.monotonic()
+    with hook(slow.url, secret) as bridge, pytest.raises(BridgeUnavailableError):
+        bridge.handle(order(), 5)
+    assert time.monotonic() - began < 1, "a minute is longer than there is time"
+    assert len(slow.posts) == 1
+
+
+def hang_up(*_: Any) -> tuple[int, Any]:
+    raise ConnectionAbortedError
+
+
+def test_a_webhook_that_hangs_up_is_asked_again(serve: Callable[..., Server], secret: str) -> None:
+    server = serve(hang_up)
+    with hook(server.url, secret, attempts=2) as bridge, pytest.raises(BridgeUnavailableError):
+        bridge.handle(order(), 5)
+    assert len({headers["Idempotency-Key"] for _, headers, _ in server.posts}) == 1
+    assert len(server.posts) == 2
+
+
+def test_an_answer_that_trickles_has_an_end(secret: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def trickle() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.1)
+
+        threading.Thread(target=trickle, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+        with hook(url, secret) as bridge, pytest.raises(BridgeTimeoutError):
+            bridge.handle(question(), 0.5)
+        assert time.monotonic() - began < 2
 
 
 def test_a_webhook_that_is_not_there(secret: str) -> None:
@@ -168,7 +225,7 @@ def test_a_webhook_that_is_slow(serve: Callable[..., Server], secret: str) -> No
         (302, b""),
         (401, b""),
         (404, b""),
-        (500, b""),
+        (200, b"[" * 100_000),
     ],
 )
 def test_a_webhook_that_makes_no_sense(
@@ -277,6 +334,22 @@ def test_home_assistants_list(serve: Callable[..., Server], secret: str) -> None
         assert bridge.handle(order(), 5).status == "unsupported"  # it sells nothing
     assert {path for path, *_ in server.posts} == {"/api/services/shopping_list/add_item"}
     assert [json.loads(body)["name"] for *_, body in server.posts] == ["우유 2병", "사과 3", "빵"]
+
+
+def test_home_assistant_that_stops_in_the_middle_of_a_list(
+    serve: Callable[..., Server], secret: str
+) -> None:
+    answers = iter([(200, []), (503, b""), (200, []), (200, [])])
+    server = serve(lambda *_: next(answers))
+    items = [Item(name=name, quantity=1) for name in ("우유", "빵", "사과")]
+    request = order(intent="ShoppingAdd", items=items)
+    with home(server.url, secret) as bridge:
+        with pytest.raises(BridgeUnavailableError):
+            bridge.handle(request, 5)
+        assert bridge.handle(request, 5).status == "ok"  # the panel asks again
+        assert bridge.handle(order(intent="ShoppingAdd", items=[]), 5).status == "unsupported"
+    names = [json.loads(body)["name"] for *_, body in server.posts]
+    assert names == ["우유", "빵", "빵", "사과"], "nothing that went well is put there again"
 
 
 @pytest.mark.parametrize("answer", [[], {}, {"response": 3}])

@@ -4,6 +4,7 @@ REST API: https://developers.home-assistant.io/docs/api/rest and .../docs/intent
 """
 
 import threading
+import time
 from collections import OrderedDict
 from typing import Annotated, Any, Final
 
@@ -13,12 +14,12 @@ from msgspec import Meta
 from soripan.bridges.bridge import Bridge, BridgeSettings, reply, unsupported
 from soripan.bridges.http import open_client, post
 from soripan.config import Table
-from soripan.exc import BridgeError
+from soripan.exc import BridgeError, BridgeUnavailableError
 from soripan.mqtt.messages import Item, Reply, Request
 from soripan.secret import read_secret
 
 _SESSIONS: Final = 256
-"""Conversations that are remembered."""
+"""Conversations, and lists that were not finished, that are remembered."""
 
 
 class HomeAssistantSettings(Table, frozen=True):
@@ -65,20 +66,38 @@ class HomeAssistant(Bridge):
         self._http = open_client(self._settings.ca_file, headers=headers)
         self._lock = threading.Lock()
         self._conversations: OrderedDict[str, str] = OrderedDict()
+        self._added: OrderedDict[str, int] = OrderedDict()
 
     def handle(self, request: Request, deadline: float) -> Reply:
         """Put shopping on the list; ask the conversation agent everything else."""
         if request.kind != "shopping":
             return self._converse(request, deadline)
-        if request.intent == "ShoppingOrder":
+        if request.intent == "ShoppingOrder" or not request.items:
             return unsupported(request)  # it has a list, but it sells nothing
-        for item in request.items or []:
-            self._post("services/shopping_list/add_item", deadline, {"name": _name(item)})
+        self._add(request.id, request.items, time.monotonic() + deadline)
         return reply(request)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _add(self, request_id: str, items: list[Item], until: float) -> None:
+        """Put items on the list; after a failure in the middle, go on where it was."""
+        with self._lock:
+            done = self._added.pop(request_id, 0)
+        try:
+            for item in items[done:]:
+                left = until - time.monotonic()
+                if left < 0.1:
+                    raise BridgeUnavailableError("no time for the rest of the list")
+                self._post("services/shopping_list/add_item", left, {"name": _name(item)})
+                done += 1
+        except BridgeUnavailableError:  # the panel will ask again
+            with self._lock:
+                self._added[request_id] = done
+                while len(self._added) > _SESSIONS:
+                    self._added.popitem(last=False)
+            raise
 
     def _converse(self, request: Request, deadline: float) -> Reply:
         with self._lock:

@@ -11,7 +11,8 @@ The body is the request as on MQTT (``config/asyncapi.yaml``). Headers:
       good = hmac.compare_digest(f"sha256={expected}", signature)
 
 The answer, with a status of 2xx, is JSON: ``status`` (``ok``, ``failed`` or ``unsupported``; ``ok``
-if left out), ``speech``, ``display``, ``expect_answer``, ``actions``, all of them optional.
+if left out), ``speech``, ``display``, ``expect_answer``, ``actions``, all of them optional. With a
+status of 429 or 5xx it is asked again, after what ``Retry-After`` says if that is in the answer.
 """
 
 import hmac
@@ -25,10 +26,17 @@ from msgspec import Meta, Struct
 from soripan.bridges.bridge import Bridge, BridgeSettings
 from soripan.bridges.http import open_client, post
 from soripan.config import Table
-from soripan.exc import BridgeError, BridgeTimeoutError, BridgeUnavailableError
+from soripan.exc import (
+    BridgeError,
+    BridgeTimeoutError,
+    BridgeUnavailableError,
+    BridgeUncertainError,
+)
 from soripan.mqtt.messages import PropertyAction, Reply, Request, encode
 from soripan.secret import read_secret
 
+_BUSY: Final = frozenset({429, *range(500, 600)})
+"""Statuses after which it is asked again: with the key, that is safe even if it was done."""
 _FIRST_PAUSE: Final = 0.25
 """Seconds before the second attempt; twice as long before each further one."""
 
@@ -77,12 +85,13 @@ class Webhook(Bridge):
         body = encode(request)
         pause = _FIRST_PAUSE
         for attempt in range(1, self._settings.attempts + 1):
-            left = until - time.monotonic()
+            left = max(until - time.monotonic(), 0.1)
             try:
-                return self._read(request, self._post(request, body, max(left, 0.1)))
-            except BridgeUnavailableError:
-                wait = pause * random.uniform(0.5, 1.0)  # noqa: S311  no secret
-                if attempt == self._settings.attempts or left - wait < 0.1:
+                return self._read(request, self._post(request, body, left))
+            except BridgeUnavailableError as error:
+                jitter = random.uniform(0.5, 1.0)  # noqa: S311  no secret
+                wait = max(pause * jitter, error.retry_after or 0.0)
+                if attempt == self._settings.attempts or time.monotonic() + wait + 0.1 > until:
                     raise
                 time.sleep(wait)
                 pause *= 2
@@ -101,9 +110,11 @@ class Webhook(Bridge):
             "X-Soripan-Signature": sign(self._secret, timestamp, body),
         }
         try:
-            return post(self._http, self._settings.url, deadline, content=body, headers=headers)
-        except BridgeTimeoutError as error:
-            if request.kind != "shopping":
+            return post(
+                self._http, self._settings.url, deadline, _BUSY, content=body, headers=headers
+            )
+        except BridgeUncertainError as error:
+            if request.kind != "shopping" and isinstance(error, BridgeTimeoutError):
                 raise
             # It may have been done. Asked again under the same key, the server will say.
             raise BridgeUnavailableError(str(error)) from None

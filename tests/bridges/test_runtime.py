@@ -34,11 +34,12 @@ class Doing(Bridge):
     def __init__(self) -> None:
         self.done: list[str] = []
         self.act: Callable[[], None] = lambda: None
+        self.speech = "네."
 
     def handle(self, request: Request, deadline: float) -> Reply:
         self.done.append(request.id)
         self.act()
-        return reply(request, "네.")
+        return reply(request, self.speech)
 
 
 class Running:
@@ -93,6 +94,7 @@ def afresh(monitor: Monitor, running: Running) -> None:
     monitor.clear()
     running.bridge.done.clear()
     running.bridge.act = lambda: None
+    running.bridge.speech = "네."
 
 
 def ask(monitor: Monitor, request: Request, **properties: Any) -> None:
@@ -198,6 +200,18 @@ def test_what_was_done_is_told_even_if_it_cannot_be_remembered(
         assert answers(monitor) == [(request.id, "ok")]
     finally:
         running.runtime._memory = memory
+
+
+@pytest.mark.parametrize("speech", ["가" * 100_000, "안녕 \ud800"])
+def test_a_reply_that_no_panel_would_read_is_cut_down(
+    running: Running, monitor: Monitor, speech: str
+) -> None:
+    running.bridge.speech = speech
+    request = order()
+    ask(monitor, request)
+    body = json.loads(monitor.wait_for(REPLY).text)
+    assert (body["id"], body["status"]) == (request.id, "ok")
+    assert 3 < len(body["speech"]) <= 500
 
 
 def test_a_cleared_availability_is_said_again(running: Running, monitor: Monitor) -> None:

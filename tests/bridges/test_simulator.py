@@ -173,6 +173,13 @@ def test_out_of_stock_and_out_of_the_ordinary(start: Start, monitor: Monitor) ->
     request = order(text="벽돌", items=[{"name": "벽돌", "quantity": 1}])
     ask(monitor, request)
     assert reply_to(monitor, request.id)["speech"] == "벽돌 상품은 팔지 않아요."
+    for quantity in (0, -5, 10**30):
+        request = order(quantity)
+        ask(monitor, request)
+        assert reply_to(monitor, request.id)["status"] == "failed"
+    request = order()
+    ask(monitor, request)
+    assert reply_to(monitor, request.id)["status"] == "ok"
 
 
 def test_it_outlives_the_broker(start: Start, broker: Broker, monitor: Monitor) -> None:

@@ -26,7 +26,7 @@ from soripan.bridges.metrics import Metrics
 from soripan.exc import BridgeError, BridgeUnavailableError, BusyError, MessageError, StateError
 from soripan.mqtt.connection import MAX_PACKET, failure, new_paho, properties_of, refusal
 from soripan.mqtt.drops import Drops
-from soripan.mqtt.messages import Reply, Request, decode_request, encode
+from soripan.mqtt.messages import MAX_PAYLOAD, Reply, Request, decode_request, encode
 from soripan.mqtt.topics import BridgeTopics
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ GRACE: Final = 5.0
 LEASE: Final = 5.0
 """Seconds beyond thrice its deadline (to connect, to send, to receive) after which a request that
 was begun may be begun by another."""
+LONGEST: Final = 500
+"""Letters that are left of a reply that was cut down."""
 TAKEN: Final = 5.0
 """Seconds that the broker has to take a reply before its request is acknowledged all the same: a
 broker that is stuck must not use up what it may send us at once."""
@@ -299,7 +301,7 @@ class Runtime:
             self._memory.release(job.request.id)
             self.metrics.count("unavailable", time.monotonic() - began)
             return
-        body = encode(answer)
+        body = _body(job.request, answer)
         try:
             self._memory.remember(job.request.id, body, durable)
         except StateError as error:
@@ -356,3 +358,14 @@ class Runtime:
         if trouble != self._told:
             self._told = trouble
             log.warning("%s", trouble)
+
+
+def _body(request: Request, answer: Reply) -> bytes:
+    """The JSON of a reply. What no panel would read is cut down to its status and a sentence."""
+    with suppress(UnicodeEncodeError):  # half of a surrogate pair, in what an assistant said
+        body = encode(answer)
+        if len(body) <= MAX_PAYLOAD:
+            return body
+    log.warning("%s: the reply is too long, or not text: cut down", request.id)
+    speech = (answer.speech or "").encode("utf-8", "replace").decode()[:LONGEST] or None
+    return encode(reply(request, speech, status=answer.status))

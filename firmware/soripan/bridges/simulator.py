@@ -20,6 +20,8 @@ from soripan.exc import BridgeError, StateError
 from soripan.mqtt.messages import Item, Reply, Request
 
 FILE: Final = "shop.db"
+_MOST: Final = 100_000
+"""Of one thing in one order."""
 
 
 class Ware(Table, frozen=True):
@@ -142,14 +144,17 @@ class Simulator(Bridge):
 
     def _shop(self, request: Request) -> Reply:
         items = request.items or []
+        if not items or (request.intent == "ShoppingOrder" and not self._settings.shop):
+            return unsupported(request)
         if request.intent != "ShoppingOrder":
             return reply(request)
-        if not self._settings.shop:
-            return unsupported(request)
         korean = request.language == "ko"
         total = 0
         for item in items:
             ware = self._ware(item)
+            if not 1 <= item.quantity <= _MOST:
+                speech = "그만큼은 팔 수 없어요." if korean else "That is not a quantity we sell."
+                return reply(request, speech, status="failed")
             if ware is None:
                 speech = (
                     f"{item.name} 상품은 팔지 않아요." if korean else f"We have no {item.name}."
@@ -182,10 +187,12 @@ class Simulator(Bridge):
                         [(request.id, request.session, n, q) for n, q in wanted.items()],
                     )
                 self._ledger.execute("COMMIT")
-            except sqlite3.Error as error:
+            except BaseException as error:
                 if self._ledger.in_transaction:
                     self._ledger.execute("ROLLBACK")
-                raise BridgeError(f"the ledger: {error}") from error
+                if isinstance(error, sqlite3.Error):
+                    raise BridgeError(f"the ledger: {error}") from error
+                raise
         return missing
 
     def _missing(self, request: Request, wanted: Mapping[str, int]) -> str | None:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from soripan import cli, doctor
 from soripan.asr.models import ModelStore
+from soripan.mqtt.outbox import Outbox
 from support.broker import Broker
 
 
@@ -53,6 +54,21 @@ def test_without_broker_and_microphone(config_file: Path, models: ModelStore) ->
     for name in ("vosk-model-small-ko-0.22", "alexa_v0.1", "hey_jarvis_v0.1", "embedding_model"):
         assert found[f"model {name}"] == f"good {name} is whole"
     assert found["appliance tv"] == "good driver simulated"
+
+
+def test_outbox_and_orders(config_file: Path, tmp_path: Path) -> None:
+    change(config_file, 'device = ""', 'device = "gramophone"')
+    _, found = examine(config_file)
+    assert found["outbox"] == "good nothing yet"
+    assert found["orders"] == "good after a spoken yes"
+    Outbox(tmp_path / "state").close()
+    change(config_file, 'orders = "confirm"', 'orders = "pin"')
+    change(config_file, 'pin_file = ""', f'pin_file = "{tmp_path / "pin"}"')
+    _, found = examine(config_file)
+    assert found["outbox"] == "good nothing is under way"
+    assert found["orders"].startswith("bad")
+    (tmp_path / "pin").write_text("12345")
+    assert examine(config_file)[1]["orders"] == "good after a yes and the PIN"
 
 
 def test_without_models(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,15 @@ from soripan.asr.models import ModelStore
 from soripan.asr.openfst import tools
 from soripan.audio.frame import FRAME_SECONDS, Samples
 from soripan.audio.microphone import MicrophoneSource, list_devices
-from soripan.config import ApplianceSettings, Config
+from soripan.config import ApplianceSettings, Config, ShoppingSettings
+from soripan.dialog.pin import Pin
 from soripan.ears import built_graph, models_needed, profile
 from soripan.exc import MicrophoneError, SoripanError
+from soripan.mqtt import outbox
 from soripan.mqtt.connection import probe
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
+from soripan.secret import read_secret
 
 _GOOD: Final = "[green]good[/]"
 _BAD: Final = "[red]bad [/]"
@@ -62,6 +65,8 @@ def _checks(settings: Config) -> Iterator[tuple[str, Callable[[], str]]]:
         yield "listening graph", functools.partial(_graph, settings)
     yield "microphone", lambda: _microphone(settings)
     yield "broker", lambda: probe(settings.settings.mqtt)
+    yield "outbox", functools.partial(_outbox, settings)
+    yield "orders", functools.partial(_orders, settings.settings.shopping)
     for appliance in settings.appliances:
         yield f"appliance {appliance.id}", functools.partial(_appliance, appliance)
 
@@ -108,6 +113,24 @@ def _microphone(settings: Config) -> str:
     level = np.sqrt(np.mean(np.concatenate(frames).astype(np.float64) ** 2)) / 32768
     heard = f"{20 * np.log10(level):.0f} dBFS" if level else "digital silence: is it switched off?"
     return f"{wanted or 'the default one'} of {names}: {heard}"
+
+
+def _outbox(settings: Config) -> str:
+    if not (settings.state_folder / outbox.FILE).exists():
+        return "nothing yet"
+    entries, _ = outbox.read(settings.state_folder)
+    if not entries:
+        return "nothing is under way"
+    oldest = f"{entries[0].request.at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{len(entries)} under way, the oldest since {oldest} (see: soripan outbox list)"
+
+
+def _orders(settings: ShoppingSettings) -> str:
+    if settings.pin_file:
+        Pin(read_secret(settings.pin_file, "shopping.pin_file"), settings.pin_file)
+    return {"off": "off", "confirm": "after a spoken yes", "pin": "after a yes and the PIN"}[
+        settings.orders
+    ]
 
 
 def _appliance(settings: ApplianceSettings) -> str:

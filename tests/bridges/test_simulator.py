@@ -34,14 +34,18 @@ def monitor(broker: Broker) -> Iterator[Monitor]:
 
 @pytest.fixture
 def start(broker: Broker, monitor: Monitor, tmp_path: Path) -> Iterator[Start]:
-    """Starts bridges, and waits until the first is there."""
+    """Starts bridges, and waits until each has said that it is there."""
     running: list[subprocess.Popen[str]] = []
+
+    def said_online() -> int:
+        return sum((m.topic, m.payload) == (AVAILABLE, b"online") for m in monitor.messages)
 
     def begin(instance: str = "1", **values: str) -> subprocess.Popen[str]:
         file = settings_file(tmp_path, "simulator", broker.port, **values)
+        before = said_online()
         running.append(start_bridge("simulator", file, instance))
-        monitor.wait_for(AVAILABLE, "online")
-        time.sleep(0.2)
+        # It subscribes before it says so.
+        monitor.wait(lambda _: said_online() > before)
         return running[-1]
 
     yield begin

@@ -64,7 +64,12 @@ class Renderer:
     def render(self, intent: Intent) -> str:
         """A sentence for an intent; if there is none, ``Intent(slot=value)``."""
         contract = INTENTS.get(intent.name, {})
-        slots = {name: self._translate("", name, value) for name, value in intent.slots.items()}
+        # What has an empty name is not said in this language.
+        slots = {
+            name: said
+            for name, value in intent.slots.items()
+            if (said := self._translate("", name, value)) != ""
+        }
         for sentence in self._templates.sentences:
             if sentence.intent != intent.name or any(
                 name not in slots or slots[name] != value for name, value in sentence.slots.items()

@@ -10,22 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from soripan import config
 from soripan.config import MqttSettings, RouterSettings
-from soripan.events import Error, Event, EventBus, ReplyReady
+from soripan.events import Error, ReplyReady
 from soripan.exc import MessageError
-from soripan.mqtt.client import Client
 from soripan.mqtt.messages import decode_reply, decode_request
-from soripan.mqtt.outbox import Outbox
-from soripan.panel import Panel
 from support.assistant import Assistant
 from support.broker import Broker, Monitor
 from support.killing import Shop
+from support.kitchen import Kitchen
 from support.proxy import BadNetwork
 
 ORDERS = 15
@@ -39,38 +35,12 @@ def broker() -> Iterator[Broker]:
         yield running
 
 
-class Kitchen:
-    """A panel without ears."""
-
-    def __init__(self, file: Path, folder: Path, port: int) -> None:
-        loaded = config.load(file)
-        changed = msgspec.structs.replace(
-            loaded.settings,
-            mqtt=MqttSettings(host="127.0.0.1", port=port, keepalive=5),
-            router=RouterSettings(deadline=1.0),
-        )
-        self.events: list[Event] = []
-        bus = EventBus()
-        bus.subscribe(Event, self.events.append)
-        self.client = Client(changed.mqtt, "kitchen", bus)
-        self.outbox = Outbox(folder)
-        replaced = msgspec.structs.replace(loaded, settings=changed)
-        self.panel = Panel(replaced, bus, None, self.client, self.outbox)
-        self.client.start()
-
-    def close(self) -> None:
-        self.client.close()
-        self.panel.close()
-        self.outbox.close()
-
-    def told(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def attend(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self.panel.attend()
-            time.sleep(0.01)
+def bad_times(port: int) -> dict[str, Any]:
+    """Settings that notice everything soon."""
+    return {
+        "mqtt": MqttSettings(host="127.0.0.1", port=port, keepalive=5),
+        "router": RouterSettings(deadline=1.0),
+    }
 
 
 @pytest.fixture
@@ -91,7 +61,7 @@ def test_orders_on_a_bad_network(
         BadNetwork(broker.port) as its_network,
         Assistant(its_network.port, "alexa", shop),
     ):
-        here = Kitchen(config_file, tmp_path, network.port)
+        here = Kitchen(config_file, tmp_path, **bad_times(network.port))
         weather = [
             threading.Thread(target=each.misbehave, args=(8.0, random.Random(seed + n)))  # noqa: S311
             for n, each in enumerate((network, its_network))
@@ -173,7 +143,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kitchen, 
         Monitor(broker.host, broker.port, "none") as attacker,
     ):
         file = Path(__file__).parents[1] / "config/panel.toml"
-        here = Kitchen(file, folder, broker.port)
+        here = Kitchen(file, folder, **bad_times(broker.port))
         while not here.client.connected:
             time.sleep(0.02)
         yield here, attacker
@@ -237,7 +207,7 @@ def test_a_flood_is_bounded(target: tuple[Kitchen, Monitor]) -> None:
 def test_the_same_and_the_wrong_order(broker: Broker, config_file: Path, tmp_path: Path) -> None:
     """Replies that come twice, late, before their time, or for others."""
     with Assistant(broker.port, "alexa", lambda _: None) as alexa:
-        here = Kitchen(config_file, tmp_path, broker.port)
+        here = Kitchen(config_file, tmp_path, **bad_times(broker.port))
         while here.client.bridge("alexa") is None:
             here.attend(0.02)
         for _ in range(3):

@@ -6,65 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from soripan import config
-from soripan.config import Config, MqttSettings, RouterSettings, ShoppingSettings
+from soripan.config import MqttSettings, RouterSettings, ShoppingSettings
 from soripan.decide import Result
-from soripan.events import Error, Event, EventBus, Question, ReplyReady, RequestMade, StateChanged
-from soripan.mqtt.client import Client
-from soripan.mqtt.outbox import Outbox, read
-from soripan.panel import Panel
+from soripan.events import Error, Question, ReplyReady, RequestMade
 from support.assistant import Assistant
 from support.broker import Broker, Monitor
+from support.kitchen import Kitchen
 
 REQUESTS = "soripan/kitchen/request/"
-
-
-class Kitchen:
-    """A panel without ears."""
-
-    def __init__(self, folder: Path, settings: Config, **tables: Any) -> None:
-        self.events: list[Event] = []
-        self.bus = EventBus()
-        self.bus.subscribe(Event, self.events.append)
-        changed = msgspec.structs.replace(settings.settings, **tables)
-        self.settings = msgspec.structs.replace(settings, settings=changed)
-        self.client = Client(changed.mqtt, "kitchen", self.bus)
-        self.outbox = Outbox(folder)
-        self.panel = Panel(self.settings, self.bus, None, self.client, self.outbox)
-        self.client.start()
-
-    def close(self) -> None:
-        self.client.close()
-        self.panel.close()
-        self.outbox.close()
-
-    def meet(self, *assistants: str) -> None:
-        """Wait until it knows that these are there."""
-        self.until(lambda: all(self.client.bridge(each) for each in assistants))
-
-    def until(self, condition: Callable[[], object], timeout: float = 10) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, self.events
-            self.panel.attend()
-            time.sleep(0.01)
-
-    def told(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def reply(self) -> ReplyReady:
-        self.until(lambda: self.told(ReplyReady))
-        answer: ReplyReady = self.told(ReplyReady)[-1]
-        return answer
-
-    @property
-    def shopping(self) -> list[Any]:
-        lists = [e for e in self.told(StateChanged) if e.appliance == "shopping"]
-        found: list[Any] = json.loads(lists[-1].value)
-        return found
 
 
 @pytest.fixture
@@ -74,15 +26,12 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture
-def kitchen(
-    broker: Broker, tmp_path: Path, config_folder: Path
-) -> Iterator[Callable[..., Kitchen]]:
+def kitchen(broker: Broker, tmp_path: Path, config_file: Path) -> Iterator[Callable[..., Kitchen]]:
     made: list[Kitchen] = []
-    loaded = config.load(config_folder / "panel.toml")
 
     def make(**tables: Any) -> Kitchen:
         tables.setdefault("mqtt", MqttSettings(host=broker.host, port=broker.port))
-        made.append(Kitchen(tmp_path, loaded, **tables))
+        made.append(Kitchen(config_file, tmp_path, **tables))
         return made[-1]
 
     yield make
@@ -116,12 +65,8 @@ def test_an_order_is_confirmed_sent_and_answered(
         assert message.correlation == request["id"].encode()
         assert here.reply().speech == "알렉사의 대답이에요. 우유 두 병 주문해 줘 했어요."
         assert [entry["status"] for entry in here.shopping] == ["confirmed"]
-        here.until(lambda: not read(_folder(here))[0])
+        here.until(lambda: not here.kept)
     assert len(alexa.requests) == 1
-
-
-def _folder(here: Kitchen) -> Path:
-    return here.outbox._file.parent
 
 
 @pytest.mark.parametrize(
@@ -317,7 +262,7 @@ def test_stop_stops_also_what_was_asked(broker: Broker, kitchen: Callable[..., K
         time.sleep(0.3)
         here.panel.attend()
         assert not here.told(ReplyReady)
-        assert [entry.request.kind for entry in read(_folder(here))[0]] == ["shopping"]
+        assert [entry.request.kind for entry in here.kept] == ["shopping"]
 
 
 def test_what_a_reply_does_is_done(broker: Broker, kitchen: Callable[..., Kitchen]) -> None:
@@ -347,7 +292,7 @@ def test_who_gives_no_reply_is_done_with_the_acknowledgement(
         here = kitchen(router=settings)
         here.until(lambda: here.client.connected)
         here.panel.say("우리 강아지가 어제 아팠어")
-        here.until(lambda: not read(_folder(here))[0])
+        here.until(lambda: not here.kept)
         assert len(monitor.messages) == 1
 
 
@@ -382,7 +327,7 @@ def test_a_fault_of_the_disk_is_said(
         results.append(here.panel.say("응"))
     assert results[-1].speech == "저장할 수 없어요. 저장 장치를 확인해 주세요."
     assert here.told(Error)[-1].code == "storage"
-    assert len(read(_folder(here))[0]) == len(results) - 1
+    assert len(here.kept) == len(results) - 1
 
 
 # Who may order

@@ -2,13 +2,14 @@
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,22 +126,27 @@ def _listen(options: argparse.Namespace) -> int:
             _tell_replies(bus)
         panel.open_ears(ModelStore(settings.models_folder), _progress)
         for source in sources:
+            show = functools.partial(_show, path=source.path, as_json=options.json)
             last = source is sources[-1]
-            results = _take_in(panel, source, options.no_wake or panel.asking, last)
-            for result in results or [_nothing_heard()]:
-                _show(result, source.path, options.json)
+            if not _take_in(panel, source, options.no_wake or panel.asking, last, show):
+                show(_nothing_heard())
             panel.forget()
         panel.wait(settings.settings.router.expiry)
     return 0
 
 
-def _take_in(panel: Panel, source: FileSource, at_once: bool, last: bool) -> list[Result]:
-    """What comes of a recording. The answer to a question may be in the next one."""
-    results: list[Result] = []
+def _take_in(
+    panel: Panel, source: FileSource, at_once: bool, last: bool, show: Callable[[Result], None]
+) -> int:
+    """Show what comes of a recording, and return how many utterances were in it. The answer to a
+    question may be in the next one."""
     stop = threading.Event()
+    count = 0
 
     def take(result: Result) -> None:
-        results.append(result)
+        nonlocal count
+        count += 1
+        show(result)
         if result.asks and not last:
             stop.set()
 
@@ -148,7 +154,7 @@ def _take_in(panel: Panel, source: FileSource, at_once: bool, last: bool) -> lis
         if at_once:
             panel.listen(0.0)
         panel.run(source, stop, take)
-    return results
+    return count
 
 
 def _say(options: argparse.Namespace) -> int:

@@ -211,6 +211,8 @@ class Panel:
 
         A question stays open: call :meth:`listen` for its answer.
         """
+        if self._session is not None:
+            self._bus.publish(Listening(session=self._session.id, state="ended", reason="stopped"))
         self._session = None
         if self._ears is not None:
             self._ears.ring.clear()

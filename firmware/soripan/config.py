@@ -167,7 +167,8 @@ class MqttSettings(Table, frozen=True):
     keepalive: Annotated[int, Meta(ge=5, le=3600)] = 30
     """Seconds without traffic after which the broker takes the panel for gone."""
     queue: Annotated[int, Meta(ge=1, le=65535)] = 1000
-    """Messages that may wait while the broker is away. More are refused, and said so."""
+    """Messages that may wait to be sent. More events and states are dropped and logged; requests
+    wait in the outbox."""
 
 
 class AssistantSettings(Table, frozen=True):

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soripan.nlu.numbers import DEFAULT_NUMERALS, MINUS, NUMERALS, spoken
+from soripan.nlu.numbers import (
+    DEFAULT_NUMERALS,
+    MINUS,
+    NUMERALS,
+    ends_in_number,
+    spoken,
+    starts_with_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +60,21 @@ def test_no_two_numbers_are_said_alike(numerals: str, most: int) -> None:
 def test_every_language_has_numbers_and_a_minus() -> None:
     assert set(DEFAULT_NUMERALS) == set(MINUS)
     assert set(DEFAULT_NUMERALS.values()) <= set(NUMERALS)
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "other", "within"),
+    [
+        ("ko", "이", "십오로", True),
+        ("ko", "채널이백", "이", True),
+        ("ko", "스물", "세", True),
+        ("ko", "채널", "이십", False),
+        ("ko", "이십", "번", False),
+        ("en", "to twenty", "five percent", True),
+        ("en", "tone", "five", False),
+        ("en", "twenty", "fivefold", False),
+        ("en", "2", "5", True),
+    ],
+)
+def test_within_a_number(language: str, one: str, other: str, within: bool) -> None:
+    assert (ends_in_number(one, language) and starts_with_number(other, language)) == within

@@ -242,9 +242,15 @@ def test_settled(language: str, text: str, settled: bool) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_settled_text_keeps_its_meaning(language: str) -> None:
-    """Of the sentences that are known, every longer one means the same as a settled beginning."""
+    """Of the sentences that are known, every longer one means the same as a settled beginning,
+    unless that is taken back."""
     parser = load_parser(language)
-    cases = [case for case in read_cases(language) if case.intent is not None]
+    takes_back = load_grammar(language).corrections
+    cases = [
+        case
+        for case in read_cases(language)
+        if case.intent is not None and not any(f" {each}" in case.text for each in takes_back)
+    ]
     checked = 0
     for case in cases[::7]:
         words = case.text.split()

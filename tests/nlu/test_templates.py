@@ -37,6 +37,7 @@ lists:
   thing: {values: [우유, {in: 달걀, out: 계란, names: {en: egg}}]}
 collect: {one: items}
 repeat: [one]
+corrections: [아니, "아니, 잠깐"]
 """
 
 
@@ -57,6 +58,7 @@ def test_reads_a_file(tmp_path: Path) -> None:
     assert loaded.sentences[0].template.origin.line == 6
     assert loaded.collect == {"one": "items"}
     assert loaded.repeat == {"one"}
+    assert loaded.corrections == ("아니", "아니 잠깐")
     volume, thing = loaded.lists["volume"], loaded.lists["thing"]
     assert volume == RangeList(0, 100, 1, 1, ("sino",))
     assert isinstance(thing, TextList)
@@ -106,6 +108,9 @@ def test_files_of_a_language_share_rules_and_lists(tmp_path: Path) -> None:
         ("repeat: [one]", "repeat: [two]", 21, "no rule <two>"),
         ("repeat: [one]", "repeat: one", 21, "must be a list"),
         ("repeat: [one]", "repeats: [one]", 21, "unknown key “repeats”"),
+        ("corrections: [아니, ", "corrections: [3, ", 0, "must be words"),
+        ("corrections: [아니, ", 'corrections: ["?", ', 22, "must be words"),
+        ('corrections: [아니, "아니, 잠깐"]', "corrections: 아니", 22, "must be a list"),
         ("[우유, ", '["{volume}", ', 19, "cannot refer to a list"),
         ("[우유, ", '["<one>", ', 19, "cannot refer to a list"),
         ("[우유, ", "[[우유], ", 19, "must be a table"),

@@ -73,6 +73,8 @@ class Grammar:
     arcs: list[list[Arc]] = field(default_factory=lambda: [[]])
     finals: dict[int, IntentTemplate] = field(default_factory=dict)
     """States in which a sentence is complete, with the template that says so."""
+    corrections: tuple[str, ...] = ()
+    """What takes back what was said before it, normalised."""
     examples: tuple[str, ...] = ()
     """Sentences that people say most; not all of them need be in the grammar."""
 
@@ -85,7 +87,9 @@ def compile_grammar(templates: Templates) -> Grammar:
 class _Compiler:
     def __init__(self, templates: Templates) -> None:
         self._templates = templates
-        self._grammar = Grammar(templates.language, examples=templates.examples)
+        self._grammar = Grammar(
+            templates.language, corrections=templates.corrections, examples=templates.examples
+        )
         self._numbers: dict[tuple[int, tuple[str, ...]], list[tuple[str, ...]]] = {}
 
     def compile(self) -> Grammar:

@@ -24,6 +24,34 @@ MINUS: Final = {"ko": "마이너스", "en": "minus"}
 DEFAULT_NUMERALS: Final = {"ko": "sino", "en": "english"}
 
 
+_COUNTED: Final = (*range(101), 1000)
+"""Numbers whose words are all that numbers are made of."""
+
+
+def ends_in_number(text: str, language: str) -> bool:
+    """Whether a number may go on after a text: "채널 이" of "채널 이십"."""
+    numbers = _number_words(language)
+    return text.endswith(numbers) if language == "ko" else text.rpartition(" ")[2] in numbers
+
+
+def starts_with_number(text: str, language: str) -> bool:
+    """Whether a text may go on with a number: "십 번" of "이십 번"."""
+    numbers = _number_words(language)
+    return text.startswith(numbers) if language == "ko" else text.partition(" ")[0] in numbers
+
+
+@cache
+def _number_words(language: str) -> tuple[str, ...]:
+    words = {
+        word
+        for name, (spoken_in, _) in NUMERALS.items()
+        for number in _COUNTED
+        for way in (spoken(number, name) if spoken_in == language else ())
+        for word in way.split()
+    }
+    return tuple(sorted(words))
+
+
 @cache
 def _engine(language: str) -> RbnfEngine:
     return RbnfEngine.for_language(language)

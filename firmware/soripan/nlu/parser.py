@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from soripan.nlu.correction import corrected
 from soripan.nlu.grammar import Arc, Grammar, Kind, Mark
 from soripan.nlu.intents import INTENTS, Intent, Slot
 from soripan.nlu.numbers import MINUS
@@ -20,6 +21,8 @@ from soripan.nlu.text import normalise
 
 _LONGEST: Final = 200
 """Letters beyond which a text is not looked at: more than anybody says in one go."""
+_CERTAIN: Final = frozenset({"Yes", "Digits"})
+"""What must be meant, and is never what a correction leaves: "아니 어" is no yes."""
 _SIGN: Final = re.compile(r"(?<!\S)[-−](?=\d)")
 
 
@@ -51,8 +54,24 @@ class Parser:
         self._steps = [_by_letter(arcs) for arcs in grammar.arcs]
 
     def parse(self, text: str) -> Parse | None:
-        """Understand a text, or return None."""
+        """Understand a text, or return None. What the speaker took back again does not count."""
+        understood = self._understand(text)
+        return understood[1] if understood is not None else None
+
+    def _understand(self, text: str) -> tuple[list[str], Parse] | None:
+        """What a text means, and the words that say so."""
         words = self._words(text)
+        best = self._parse(words)
+        if best is not None and not best.open_letters:
+            return words, best
+        for instead in corrected(words, self._grammar.corrections, self._grammar.language):
+            parse = self._parse(instead)
+            if parse is None or parse.open_letters or parse.intent.name in _CERTAIN:
+                continue
+            return instead, parse
+        return (words, best) if best is not None else None
+
+    def _parse(self, words: Sequence[str]) -> Parse | None:
         letters = "".join(words)
         # Where in the letters words begin, and the end.
         starts = list(itertools.accumulate((len(word) for word in words), initial=0))
@@ -65,15 +84,16 @@ class Parser:
         return Parse(self._meaning(*found, reader), reader.open_letters)
 
     def settled(self, text: str) -> Intent | None:
-        """What a text means, if it is a sentence that means the same however it may go on.
+        """What a text means, if it is a sentence that means the same however it may go on, unless
+        it is taken back.
 
         "소리 줄여" is: "줘" or "주세요" may follow, and change nothing. "채널 이십" is not: "오 번"
         may follow. Neither is a sentence with free text, for that can always go on.
         """
-        parse = self.parse(text)
-        if parse is None or parse.open_letters:
+        understood = self._understand(text)
+        if understood is None or understood[1].open_letters:
             return None
-        words = self._words(text)
+        words, parse = understood
         reader = _Slots(words, list(itertools.accumulate(map(len, words), initial=0)))
         for state, step in self._going_on("".join(words)):
             for final in self._finals_from(state):

@@ -2,11 +2,12 @@
 
 The files are in hassil's format (https://github.com/OHF-Voice/hassil): ``intents`` with ``data`` of
 ``sentences`` and fixed ``slots``, ``expansion_rules`` and ``lists``; the sentences are parsed by
-hassil. Six keys are ours. A rule named under ``collect`` adds one object to the slot it is mapped
+hassil. Seven keys are ours. A rule named under ``collect`` adds one object to the slot it is mapped
 to wherever it is used; one under ``repeat`` may be said several times in a row. ``numerals`` of a
 number list says with which words to count, ``multiplier`` what one of it means. ``cost`` of an open
 list (``wildcard``) is what each letter of it costs the parser. ``names`` of a list value are its
-names in other languages. Every mistake is reported with its file and line.
+names in other languages. ``corrections`` are the words that take back what was just said ("아니").
+Every mistake is reported with its file and line.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from hassil.parser import ParseError
 from soripan.exc import TemplateError
 from soripan.nlu.intents import INTENTS, Slot
 from soripan.nlu.numbers import DEFAULT_NUMERALS, NUMERALS
+from soripan.nlu.text import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Templates:
     """Rule name to the slot to which each use of the rule adds one object."""
     repeat: frozenset[str]
     """Rules that may be said several times in a row."""
+    corrections: tuple[str, ...] = ()
+    """Words that take back what was said before them."""
     examples: tuple[str, ...] = ()
     """Sentences that people say most, from ``examples.txt``."""
 
@@ -154,6 +158,7 @@ def load(folder: Path, language: str) -> Templates:
         reader.lists,
         reader.collect,
         frozenset(reader.repeat),
+        tuple(reader.corrections),
         _read_examples(folder / language / "examples.txt"),
     )
     _Checker(templates).check()
@@ -193,7 +198,7 @@ _LineLoader.add_constructor("tag:yaml.org,2002:str", _construct_text)
 # YAML 1.1 takes on, off, yes and no for booleans; here they are words.
 _LineLoader.add_constructor("tag:yaml.org,2002:bool", _construct_text)
 
-_FILE_KEYS = {"language", "intents", "expansion_rules", "lists", "collect", "repeat"}
+_FILE_KEYS = {"language", "intents", "expansion_rules", "lists", "collect", "repeat", "corrections"}
 _LIST_KINDS = {"values", "range", "wildcard"}
 _LARGEST = 10_000
 """Largest number of a range: each has its place in the grammar."""
@@ -210,6 +215,7 @@ class _Reader:
     lists: dict[str, SlotList] = field(default_factory=dict)
     collect: dict[str, str] = field(default_factory=dict)
     repeat: set[str] = field(default_factory=set)
+    corrections: list[str] = field(default_factory=list)
     spoken_of: dict[str, Origin] = field(default_factory=dict)
     """The rules that ``collect`` and ``repeat`` name, and where."""
     path: Path = Path()
@@ -238,10 +244,15 @@ class _Reader:
             self._new(name, self.collect, "collected rule")
             self.collect[str(name)] = str(slot)
             self._speaks_of(name)
-        for key in top:
-            for name in self._items(top[key], key, "repeat") if key == "repeat" else ():
-                self.repeat.add(str(name))
-                self._speaks_of(name)
+        for name in self._listed(top, "repeat"):
+            self.repeat.add(str(name))
+            self._speaks_of(name)
+        self.corrections += map(self._plain_words, self._listed(top, "corrections"))
+
+    def _plain_words(self, text: object) -> str:
+        if not isinstance(text, str) or not normalise(text):
+            raise self._error(text, f"“{text}” must be words")
+        return normalise(text)
 
     def _intent(self, name: object, body: object) -> None:
         if name not in INTENTS:
@@ -319,6 +330,11 @@ class _Reader:
         """The entries of a table at the top of the file, if it is there."""
         key = next((key for key in top if key == name), None)
         return self._table(top[key], name, near=key).items() if key is not None else ()
+
+    def _listed(self, top: Mapping[Any, Any], name: str) -> Sequence[Any]:
+        """The entries of a list at the top of the file, if it is there."""
+        key = next((key for key in top if key == name), None)
+        return self._items(top[key], key, name) if key is not None else ()
 
     def _items(self, raw: object, near: object, what: str) -> Sequence[Any]:
         if not isinstance(raw, list) or not raw:

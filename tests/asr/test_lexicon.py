@@ -168,6 +168,44 @@ def test_two_ranges_are_branches_not_ten_thousand_paths(fst: OpenFst, tmp_path: 
     assert len(acceptor.arcs) < 100
 
 
+TAKEN_BACK = """\
+language: ko
+intents:
+  SetVolume:
+    data:
+      - sentences: ["소리 {volume:value} 도[로] 맞춰 줘", "소리 켜 {volume:value}"]
+lists:
+  volume: {range: {from: 1, to: 3}}
+corrections: [아니, 아니 참]
+"""
+
+
+def test_a_number_can_be_taken_back_until_soon_after_it(fst: OpenFst, tmp_path: Path) -> None:
+    (tmp_path / "ko").mkdir()
+    (tmp_path / "ko/a.yaml").write_text(TAKEN_BACK, encoding="utf-8")
+    grammar = compile_grammar(templates.load(tmp_path, "ko"))
+    words = ["소리", "일", "이", "삼", "도", "로", "맞춰", "줘", "켜", "아니", "참"]
+    ids = {word: number for number, word in enumerate(words, 1)}
+    acceptor = compile_acceptor(grammar, Lexicon(ids.get, ids), fst, tmp_path)
+
+    def takes(text: str) -> bool:
+        states = {0}
+        for word in text.split():
+            arcs = acceptor.arcs
+            states = {t for s, t, label in arcs if s in states and label == ids[word]}
+        return bool(states & acceptor.finals)
+
+    assert takes("소리 일 도 맞춰 줘")
+    assert takes("소리 일 아니 이 도 맞춰 줘")
+    assert takes("소리 일 도 아니 이 도 맞춰 줘")
+    assert takes("소리 일 도 로 아니 참 이 도 로 맞춰 줘")
+    assert takes("소리 일 아니 이 아니 삼 도 맞춰 줘")
+    assert not takes("소리 일 도 로 맞춰 줘 아니 이 도 맞춰 줘")
+    assert not takes("소리 아니 이 도 맞춰 줘")
+    assert not takes("소리 일 아니 켜 일")
+    assert not takes("소리 일 도 아니")
+
+
 def costs(*probabilities: float) -> "ngrams.Costs":
     return np.array([-math.log(p) if p else np.inf for p in probabilities], np.float32)
 

@@ -21,6 +21,9 @@ OPEN: Final = 2_000_000_000
 """The label of an arc that takes any words at all; no word has this id. While the acceptor is made,
 the labels after it stand for parts that sentences share."""
 
+_SOON: Final = 2
+"""How many words after a number it can still be taken back: "20", "20 degrees", "to 20 degrees"."""
+
 _NOTHING: Final = 0
 """OpenFst's label of an arc that takes nothing."""
 
@@ -153,6 +156,31 @@ class _Reader:
                 if target not in seen:
                     seen.add(target)
                     waiting.append(target)
+        for begin, end in self._grammar.numbers:
+            if end in seen:
+                self._take_back(acceptor, begin, end)
+
+    def _take_back(self, acceptor: Acceptor, begin: int, end: int) -> None:
+        """Let a number be said again, after the words that take it back."""
+        taken = acceptor.state()
+        acceptor.arcs |= {(state, taken, _NOTHING) for state in self._soon_after(end)}
+        for correction in self._grammar.corrections:
+            self._add(acceptor, taken, Arc(begin, correction))
+
+    def _soon_after(self, state: int) -> set[int]:
+        """The states that are not more than a few words after one, and before the next number."""
+        numbers = {begin for begin, _ in self._grammar.numbers}
+        words, waiting = {state: 0}, [state]
+        while waiting:
+            source = waiting.pop()
+            for arc in self._grammar.arcs[source]:
+                after = words[source] + bool(arc.text)
+                if arc.mark is not None or arc.target in numbers:
+                    continue
+                if after <= min(_SOON, words.get(arc.target, after + 1) - 1):
+                    words[arc.target] = after
+                    waiting.append(arc.target)
+        return set(words)
 
     def _add(self, acceptor: Acceptor, source: int, arc: Arc) -> None:
         *first, last = arc.text.split() or [""]

@@ -21,7 +21,7 @@ KEPT: Final = 6
 """How many graphs are kept, those last used: commands and phrases of each language, and some to go
 back to."""
 
-_VERSION: Final = b"3"
+_VERSION: Final = b"4"
 """Changes when the same input would make another graph."""
 
 
@@ -86,6 +86,7 @@ def graph_folder(stock: Path, grammar: Grammar, profile: Profile, folder: Path) 
             continue  # the builder says what is missing
         digest.update(f"{stock.name} {name} {status.st_size} {status.st_mtime_ns}".encode())
     digest.update("\n".join(grammar.examples).encode())
+    digest.update(repr((grammar.numbers, grammar.corrections)).encode())
     for arcs in grammar.arcs:
         for arc in arcs:
             kind = arc.mark.kind.name if arc.mark else ""

@@ -51,7 +51,7 @@ PROFILES: Final = {
     each.name: each
     for each in (
         _profile("full", 70_000, 120_000, beam=13.0, lattice_beam=6.0, memory=1500),
-        _profile("medium", 40_000, 40_000, beam=11.0, lattice_beam=4.0, memory=700),
+        _profile("medium", 34_000, 30_000, beam=11.0, lattice_beam=4.0, memory=700),
         _profile("lite", 5_000, 0, beam=13.0, lattice_beam=6.0, memory=0),
     )
 }

@@ -73,6 +73,8 @@ class Grammar:
     arcs: list[list[Arc]] = field(default_factory=lambda: [[]])
     finals: dict[int, IntentTemplate] = field(default_factory=dict)
     """States in which a sentence is complete, with the template that says so."""
+    numbers: list[tuple[int, int]] = field(default_factory=list)
+    """Where numbers begin, and where they end."""
     corrections: tuple[str, ...] = ()
     """What takes back what was said before it, normalised."""
     examples: tuple[str, ...] = ()
@@ -183,6 +185,7 @@ class _Compiler:
         """A tree of letters: numbers that begin alike share the beginning."""
         root = self._step(start)
         end = self._state()
+        self._grammar.numbers.append((root, end))
         branches: dict[tuple[int, str], int] = {}
         for number in range(entry.start, entry.stop + 1, entry.step):
             mark = Mark(Kind.VALUE, slot, number * entry.multiplier)

@@ -116,7 +116,8 @@ class Recogniser:
 
     def partial(self) -> str:
         """What has been understood of the utterance so far."""
-        return str(json.loads(self._recogniser.PartialResult())["partial"])
+        # Vosk leaves it out after an endpoint, which comes after five seconds of silence too.
+        return str(json.loads(self._recogniser.PartialResult()).get("partial", ""))
 
     def finish(self) -> Transcript:
         """End the utterance now."""

@@ -252,6 +252,15 @@ def test_a_settled_rest_of_the_wake_word_ends_nothing() -> None:
     assert script.started == 2
 
 
+def test_a_yes_to_nothing_ends_nothing() -> None:
+    script = Scripted({12: said(("어", 0.5, 0.6)), 30: said(("켜줘", 2.2, 2.4))}, ["어"] * 12)
+    listening = session(script, WAKE)
+    listening.idle = lambda transcript: transcript.text == "어"
+    ended = feed(listening, "x" + "." * 40)
+    assert ended is not None
+    assert (ended[0], ended[1].transcript.text) == (30, "켜줘")
+
+
 def test_is_it_settled_is_asked_once_for_each_text() -> None:
     asked: list[str] = []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from soripan.asr.recogniser import Alternative, Transcript, Word
-from soripan.dialog.understand import Understood, understand
+from soripan.dialog.understand import Understood, is_answer, understand
 from support.language import load_parser
 
 COMMAND, SAME, OTHER, TALK = "티비 켜 줘", "텔레비전 켜", "티비 꺼 줘", "치즈 비싸더라"
@@ -50,3 +50,17 @@ def test_readings_that_mean_the_same_agree() -> None:
 
 def test_nothing() -> None:
     assert choose() == Understood("", 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("scored", "answer"),
+    [
+        ([("응", 50.0, 0.9)], True),
+        ([("음", 50.0, 0.6), ("어", 49.0, 0.4)], True),
+        ([(COMMAND, 50.0, 0.9), ("응", 49.0, 0.1)], False),
+        ([(TALK, 50.0, 0.9)], False),
+        ([], False),
+    ],
+)
+def test_what_only_answers(scored: list[tuple[str, float, float]], answer: bool) -> None:
+    assert is_answer(readings(*scored), load_parser("ko"), 3.0) == answer

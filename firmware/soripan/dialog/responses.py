@@ -72,6 +72,10 @@ class Responses:
             end = field.end()
         return " ".join((said + sentence[end:]).split())
 
+    def word(self, table: str, value: str) -> str:
+        """What a value is called when it is spoken; itself, if nothing else is known."""
+        return self._words.get(table, {}).get(value, value)
+
     def duration(self, seconds: int) -> str:
         """A length of time: "1시간 30분"."""
         parts = {"hours": seconds // 3600, "minutes": seconds // 60 % 60, "seconds": seconds % 60}
@@ -125,8 +129,7 @@ class Responses:
         if name not in values:
             problem = f"{{{name}}} is not known here"
             raise ConfigError(self._path, key, problem, f"known: {', '.join(values) or 'nothing'}")
-        value = str(values[name])
-        return self._words.get(name, {}).get(value, value).zfill(width)
+        return self.word(name, str(values[name])).zfill(width)
 
     def _load(self) -> dict[str, Any]:
         try:

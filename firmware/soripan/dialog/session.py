@@ -48,6 +48,8 @@ class Session:
             wake word is whole.
         begin: when the session begins, seconds of the source.
         settled: says whether a text is a command that means the same however it may go on.
+        idle: says whether what was heard means nothing here, such as a yes where nothing was asked:
+            the end of a wake word, or a breath, sounds like one, and the command is yet to come.
     """
 
     recogniser: Recogniser
@@ -56,6 +58,7 @@ class Session:
     pre_roll: Samples
     begin: float
     settled: Callable[[str], bool]
+    idle: Callable[[Transcript], bool] = lambda _: False
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     _heard_from: float = field(init=False)
     _partial: str = field(init=False, default="")
@@ -74,12 +77,12 @@ class Session:
     def feed(self, frame: Frame) -> Utterance | None:
         """Take the next frame; return the utterance when it is over."""
         transcript = self.recogniser.accept(frame.samples)
-        if transcript is not None and (said := self._command(transcript)).alternatives:
+        if transcript is not None and self._says_something(said := self._command(transcript)):
             return self._end(said, "endpoint", frame.end)
         if (reason := self._is_over(frame)) is not None:
-            if (said := self._command(self.recogniser.finish())).alternatives:
+            if self._says_something(said := self._command(self.recogniser.finish())):
                 return self._end(said, reason, frame.end)
-            # It was the end of the wake word.
+            # It was the end of the wake word, or a breath.
             self.recogniser.start()
             self._heard_from = frame.end
         elapsed = frame.end - self.begin
@@ -118,6 +121,9 @@ class Session:
         """End the utterance now, with what was said so far."""
         said = self._command(self.recogniser.finish())
         return self._end(said, reason if said.alternatives else "no_speech", now)
+
+    def _says_something(self, said: Transcript) -> bool:
+        return bool(said.alternatives) and not self.idle(said)
 
     def _command(self, transcript: Transcript) -> Transcript:
         """What was said after the wake word."""

@@ -51,6 +51,12 @@ def is_complete(text: str, parser: Parser, asked: bool = False) -> bool:
     return intent is not None and (asked or intent.name not in ANSWERS)
 
 
+def is_answer(transcript: Transcript, parser: Parser, margin: float) -> bool:
+    """Whether an utterance only answers something."""
+    intent = understand(transcript, parser, margin).intent
+    return intent is not None and intent.name in ANSWERS
+
+
 def _word_confidence(transcript: Transcript) -> float:
     """The mean, over the words of the likeliest reading, of the probability of the readings that
     have this word there too. That of the whole reading falls with its length."""

@@ -68,6 +68,7 @@ packages() {
     need libportaudio2 "the microphone" has_library libportaudio.so.2
     need libfst-tools "compiles the listening graph" has fstcompose
     if on_raspberry_pi; then need python3-lgpio "the pins" /usr/bin/python3 -c 'import lgpio'; fi
+    if [[ $1 != demo ]]; then need espeak-ng "the panel's voice" has espeak-ng; fi
     if [[ $1 == demo || $1 == test ]]; then
         need mosquitto "an MQTT broker" has_broker
     fi

@@ -19,7 +19,7 @@ import yaml
 
 from soripan.config import default_models_folder
 from support.broker import Broker, Monitor
-from support.sound import MICROPHONE, SoundServer
+from support.sound import MICROPHONE, SPEAKER, SoundServer
 
 TESTS = Path(__file__).parent
 CONFIG = TESTS.parent / "config"
@@ -38,12 +38,18 @@ class PanelProcess:
         sound: where its microphone is.
         port: of its broker.
         device: the microphone in its settings.
+        speech: the table of its voice, in its settings.
     """
 
     def __init__(
-        self, folder: Path, sound: SoundServer, port: int, device: str = MICROPHONE
+        self,
+        folder: Path,
+        sound: SoundServer,
+        port: int,
+        device: str = MICROPHONE,
+        **speech: Any,
     ) -> None:
-        settings = _settings(folder, port, device)
+        settings = _settings(folder, port, device, {"engine": "off"} | speech)
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
@@ -106,7 +112,7 @@ class PanelProcess:
             time.sleep(0.05)
 
 
-def _settings(folder: Path, port: int, device: str) -> Path:
+def _settings(folder: Path, port: int, device: str, speech: dict[str, Any]) -> Path:
     """Write the settings that a panel comes with, but for the sound, the broker and the folders."""
     config = folder / "config"
     shutil.copytree(CONFIG, config, dirs_exist_ok=True)
@@ -116,6 +122,7 @@ def _settings(folder: Path, port: int, device: str) -> Path:
         ("panel", "state", str(folder / "state")),
         ("audio", "device", device),
         ("audio", "earcons", False),
+        *(("speech", key, value) for key, value in speech.items()),
         ("models", "folder", str(default_models_folder().absolute())),
         ("mqtt", "host", Broker.host),
         ("mqtt", "port", port),
@@ -221,6 +228,74 @@ class TestRunning:
         running.publish("soripan/kitchen/set/fridge/fridge_temperature", "99")
         assert "99" in event(running, "error")["message"]
         state(running, "fridge/fridge_temperature", "4")
+
+
+@pytest.fixture
+def echo(sound: SoundServer) -> Iterator[None]:
+    """The microphone hears the loudspeaker."""
+    sink = f"source={SPEAKER}.monitor"
+    module = sound.control("load-module", "module-loopback", sink, "sink=room", "latency_msec=80")
+    yield
+    sound.control("unload-module", module.strip())
+
+
+@pytest.mark.usefixtures("echo")
+class TestVoice:
+    def test_asks_aloud_and_hears_the_answer_not_itself(
+        self, sound: SoundServer, broker: Broker, tmp_path: Path
+    ) -> None:
+        with (
+            Monitor(broker.host, broker.port) as monitor,
+            PanelProcess(tmp_path, sound, broker.port, engine="espeak-ng") as panel,
+        ):
+            panel.wait_until_listening()
+            sound.play(TESTS / "audio/demo/12_hey_jarvis_ShoppingOrder.flac")
+            assert event(monitor, "question")["about"] == "order"
+            asked = time.monotonic()
+            monitor.clear()
+            event(monitor, "listening", state="started")
+            assert time.monotonic() - asked > 1.5  # so long does it speak
+            sound.play(TESTS / "audio/commands/070_Yes_tebukuro.flac")
+            assert event(monitor, "request")["kind"] == "shopping"
+            names = [m.topic.rpartition("/")[2] for m in monitor.messages]
+            assert names.count("transcript") == 1
+
+    def test_its_own_voice_is_no_answer(
+        self, sound: SoundServer, broker: Broker, tmp_path: Path
+    ) -> None:
+        with (
+            Monitor(broker.host, broker.port) as monitor,
+            PanelProcess(tmp_path, sound, broker.port, engine="espeak-ng") as panel,
+        ):
+            panel.wait_until_listening()
+            sound.play(TESTS / "audio/demo/12_hey_jarvis_ShoppingOrder.flac")
+            event(monitor, "question")
+            monitor.clear()
+            # Nobody answers, and the panel's own voice does not count.
+            assert event(monitor, "error")["code"] == "no_speech"
+
+    def test_a_wake_word_interrupts_it_but_not_its_own_words(
+        self, sound: SoundServer, broker: Broker, tmp_path: Path
+    ) -> None:
+        """Whatever it says sounds like "alexa", by a person with a loud voice."""
+        alexa = recording(wake_word="alexa", text="", speed=1.15)
+        with (
+            Monitor(broker.host, broker.port) as monitor,
+            PanelProcess(
+                tmp_path, sound, broker.port, engine="command", command=["cat", str(alexa)]
+            ) as panel,
+        ):
+            monitor.publish("soripan/bridges/alexa/availability", "online", retain=True)
+            panel.wait_until_listening()
+            sound.play(TESTS / "audio/demo/20_alexa_unresolved.flac")
+            assert "알렉사" in event(monitor, "request")["speech"]
+            monitor.clear()
+            time.sleep(4)
+            names = [m.topic.rpartition("/")[2] for m in monitor.messages]
+            assert "wake" not in names
+            sound.play(recording(**TV_ON))
+            assert "알렉사" not in event(monitor, "action")["speech"]
+            event(monitor, "wake", assistant="alexa")
 
 
 class TestTrouble:

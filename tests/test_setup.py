@@ -137,11 +137,12 @@ class TestPackages:
         update, install = machine.asked.read_text().splitlines()
         assert update == "noninteractive -y -q update"
         assert install.startswith("noninteractive -y -q install --no-install-recommends --no-rem")
-        assert install.endswith(" python3-venv libfst-tools")
+        assert install.endswith(" python3-venv libfst-tools espeak-ng")
 
     def test_asks_for_nothing_that_is_there(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path, FINE)
         machine.program("fstcompose", "")
+        machine.program("espeak-ng", "")
         assert machine.setup("packages", "run").returncode == 0
         assert not machine.asked.exists()
 
@@ -157,7 +158,7 @@ class TestPackages:
         machine.program("id", "echo 1000")
         result = machine.setup("packages", "run")
         assert result.returncode == 1
-        assert "no sudo. As root: apt-get install libfst-tools" in result.stderr
+        assert "no sudo. As root: apt-get install libfst-tools espeak-ng" in result.stderr
         assert not machine.asked.exists()
 
     def test_a_failing_apt_get_ends_it(self, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ class TestPackages:
         machine.program("apt-get", "exit 100")
         result = machine.setup("packages", "run")
         assert result.returncode == 1
-        assert "could not install: libfst-tools" in result.stderr
+        assert "could not install: libfst-tools espeak-ng" in result.stderr
 
     @pytest.mark.parametrize("arguments", [("packages", "demo"), ("venv",)])
     def test_an_old_python_is_named(self, tmp_path: Path, arguments: tuple[str, ...]) -> None:

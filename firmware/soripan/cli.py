@@ -26,7 +26,6 @@ from soripan.asr.models import ModelStore, fetch_all
 from soripan.asr.profiles import PROFILES
 from soripan.audio.files import FileSource
 from soripan.audio.microphone import MicrophoneSource
-from soripan.audio.playback import Earcons
 from soripan.bridges import command as bridge_command
 from soripan.config import Config
 from soripan.decide import Result
@@ -34,6 +33,7 @@ from soripan.dialog.router import PANEL
 from soripan.events import Error, EventBus, ReplyReady, RequestMade
 from soripan.exc import BrokerError, ModelError, RefusedError, SoripanError
 from soripan.lock import exclusive
+from soripan.mouth import open_mouth
 from soripan.mqtt import outbox
 from soripan.mqtt.client import Client
 from soripan.mqtt.connection import probe
@@ -99,8 +99,8 @@ def _run(options: argparse.Namespace) -> int:
             switch.poll()  # before the microphone opens, so that it never hears while it is off
         if not options.json:
             _tell_replies(bus)
-        earcons = Earcons(bus, audio.output_device) if audio.earcons else contextlib.nullcontext()
-        with microphone, earcons:
+        with microphone, open_mouth(settings, bus) as voice:
+            panel.voice = voice
             notifier.notify("READY=1")
             names = ", ".join(word.model for word in settings.settings.wake.words)
             print(f"soripan: listening for {names}", flush=True)

@@ -58,7 +58,7 @@ class AudioSettings(Table, frozen=True):
     earcons: bool = True
     """Whether to play the short sounds (heard you, done, sorry)."""
     output_device: str = ""
-    """Where to play them; empty: the default one."""
+    """Where to play them, and to speak; empty: the default one."""
     queue: Annotated[float, Meta(ge=0.5, le=30.0)] = 5.0
     """Seconds of sound that may wait for the pipeline. More is dropped and logged, oldest first."""
 
@@ -135,6 +135,24 @@ class AsrSettings(Table, frozen=True):
     """Seconds after the wake word in which speech must begin."""
     longest: Seconds = 15.0
     """Seconds after which an utterance is taken as it is."""
+
+
+class SpeechSettings(Table, frozen=True):
+    """``[speech]``: the panel's voice."""
+
+    engine: Literal["espeak-ng", "command", "off"] = "espeak-ng"
+    """The program that speaks. Off: what the panel says is only on MQTT and in the terminal."""
+    speed: Annotated[int, Meta(ge=80, le=450)] = 160
+    """Words a minute, of ``espeak-ng``."""
+    command: list[str] = []
+    """With the engine ``command``: a program and its arguments, which reads a sentence from its
+    standard input (UTF-8) and writes a WAV file to its standard output."""
+    timeout: Seconds = 10.0
+    """Seconds it may take for a sentence."""
+
+    def __post_init__(self) -> None:
+        if (self.engine == "command") != bool(self.command and self.command[0]):
+            raise ValueError('`command` goes with `engine = "command"`, and only with that')
 
 
 class LanguageSettings(Table, frozen=True):
@@ -352,6 +370,7 @@ class Settings(Table, frozen=True):
     audio: AudioSettings = AudioSettings()
     wake: WakeSettings = WakeSettings()
     asr: AsrSettings = AsrSettings()
+    speech: SpeechSettings = SpeechSettings()
     language: LanguageSettings = LanguageSettings()
     models: ModelSettings = ModelSettings()
     mqtt: MqttSettings = MqttSettings()

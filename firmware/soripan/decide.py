@@ -204,9 +204,10 @@ class Decider:
         if step.done == "dropped":
             return self._acted(heard, done, intent or Intent("No"), None, step.speech)
         # Something else was wanted. A new order takes the place of the old one without a word.
-        result = self._route(heard, done, intent)
         if intent is None or intent.name == "ShoppingOrder":
-            return result
+            return self._route(heard, done, intent)
+        self._acted(heard, done, Intent("No"), None, step.speech)
+        result = self._route(heard, done, intent)
         return replace(result, speech=f"{step.speech} {result.speech}".strip())
 
     def _asked(self, heard: Heard, done: Result, order: "_Order", speech: str) -> Result:

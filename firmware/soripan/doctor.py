@@ -18,8 +18,10 @@ from soripan.audio.frame import FRAME_SECONDS, Samples
 from soripan.audio.microphone import MicrophoneSource, list_devices
 from soripan.config import ApplianceSettings, Config, ShoppingSettings
 from soripan.dialog.pin import Pin
+from soripan.dialog.responses import Responses
 from soripan.ears import built_graph, models_needed, profile
 from soripan.exc import MicrophoneError, SoripanError
+from soripan.mouth import create_synthesiser
 from soripan.mqtt import outbox
 from soripan.mqtt.connection import probe
 from soripan.nlu import templates
@@ -64,6 +66,7 @@ def _checks(settings: Config) -> Iterator[tuple[str, Callable[[], str]]]:
     if profile(settings) is not None:
         yield "listening graph", functools.partial(_graph, settings)
     yield "microphone", lambda: _microphone(settings)
+    yield "voice", functools.partial(_voice, settings)
     yield "broker", lambda: probe(settings.settings.mqtt)
     yield "outbox", functools.partial(_outbox, settings)
     yield "orders", functools.partial(_orders, settings.settings.shopping)
@@ -113,6 +116,17 @@ def _microphone(settings: Config) -> str:
     level = np.sqrt(np.mean(np.concatenate(frames).astype(np.float64) ** 2)) / 32768
     heard = f"{20 * np.log10(level):.0f} dBFS" if level else "digital silence: is it switched off?"
     return f"{wanted or 'the default one'} of {names}: {heard}"
+
+
+def _voice(settings: Config) -> str:
+    """Speak, but not aloud."""
+    synthesiser = create_synthesiser(settings)
+    if synthesiser is None:
+        return "off"
+    language = settings.settings.panel.language
+    text = Responses(settings.language_folder, language).text("no_speech")
+    sound, rate = synthesiser.speak(text)
+    return f"{synthesiser.command[0]} gives {len(sound) / rate:.1f} s of sound for “{text}”"
 
 
 def _outbox(settings: Config) -> str:

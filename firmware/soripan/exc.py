@@ -71,6 +71,10 @@ class MicrophoneError(AudioError):
     """There is no such microphone, or it stopped."""
 
 
+class SpeechError(AudioError):
+    """A sentence cannot be spoken."""
+
+
 class RefusedError(SoripanError, ValueError):
     """Somebody asked for what cannot be.
 

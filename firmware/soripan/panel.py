@@ -28,6 +28,7 @@ from soripan.audio.frame import FRAME_SAMPLES, SAMPLE_RATE, Frame, Samples
 from soripan.audio.microphone import MicrophoneSource
 from soripan.audio.recordings import Recordings
 from soripan.audio.source import Source
+from soripan.audio.voice import Voice
 from soripan.config import Config
 from soripan.decide import Decider, Heard, Result
 from soripan.dialog.builtin import Builtin
@@ -36,7 +37,7 @@ from soripan.dialog.router import PANEL
 from soripan.dialog.session import Session, Utterance
 from soripan.dialog.shopping import ShoppingList
 from soripan.dialog.timers import Timers
-from soripan.dialog.understand import is_complete
+from soripan.dialog.understand import is_answer, is_complete
 from soripan.ears import Ears
 from soripan.events import Error, EventBus, Listening, StateChanged, TimerDone, Wake
 from soripan.exc import ApplianceError, DriverError, RefusedError
@@ -48,11 +49,15 @@ from soripan.mqtt.publisher import Publisher
 from soripan.nlu import templates
 from soripan.nlu.grammar import compile_grammar
 from soripan.nlu.parser import Parser
+from soripan.nlu.text import normalise
 from soripan.responder import News, Responder
 from soripan.store import Store
 from soripan.wake.detector import WakeWord
 
 log = logging.getLogger(__name__)
+
+LONGEST_QUESTION: Final = 30.0
+"""Seconds after which the panel listens for an answer, even if it seems to speak still."""
 
 _IDLE: Final = 0.2
 """Seconds that a silent source may keep the panel from everything else."""
@@ -91,6 +96,9 @@ class Panel:
         self._builtin = Builtin(Timers(store), self._responses)
         self._ears: Ears | None = None
         self._session: Session | None = None
+        self.voice: Voice | None = None
+        """Says aloud what is published. The panel does not listen to it."""
+        self._answer_due: float | None = None
         self._now = 0.0
         self._held: dict[str, _Held] = {}
         self._done: list[Result] = []
@@ -105,6 +113,9 @@ class Panel:
         }
         parser = Parser(self._grammar)
         self._is_complete: Callable[..., bool] = functools.partial(is_complete, parser=parser)
+        self._is_answer: Callable[[Transcript], bool] = functools.partial(
+            is_answer, parser=parser, margin=config.settings.asr.margin
+        )
         kept = outbox.purchases if outbox is not None else ()
         shopping = ShoppingList(kept, config.settings.shopping.remember)
         self._delivery: Delivery | None = None
@@ -156,11 +167,17 @@ class Panel:
         heard_with = self._open_ears()
         self._now = frame.end
         self._lag.update(frame)
+        if self._speaking():
+            heard_with.ring.clear()  # it holds the panel's own voice
         heard_with.ring.append(frame)
         wake = heard_with.detector.process(frame)
         if self._session is None:
-            if wake is not None:
+            if wake is not None and not self._says(wake):
                 self.listen(frame.end, wake)
+            elif self._answer_due is not None and (
+                not self._speaking() or frame.end > self._answer_due
+            ):
+                self.listen(frame.end)
             return
         if self._recordings is not None:
             self._frames.append(frame.samples)
@@ -178,6 +195,7 @@ class Panel:
         settings = self._config.settings
         # A detector may have noticed it in an earlier frame.
         since = now - wake.at + settings.wake.pre_roll if wake is not None else 0.0
+        self._answer_due = None
         self._suppressor = NoiseSuppressor(settings.asr.noise_suppression)
         before, _ = heard_with.ring.last(since + ears.NOISE_MEMORY)
         before = before[before.size % FRAME_SAMPLES :]
@@ -185,10 +203,13 @@ class Panel:
         pre_roll = self._suppressor.process(before)[first:]
         asr = settings.asr
         complete = self._is_complete
+        # Whoever plays a recording wants to know what is in it; after a wake word more will come.
+        idle = self._is_answer if wake is not None else _never
         if self._decider.asking:
+            idle = _never
             complete = functools.partial(complete, asked=True)
             asr = msgspec.structs.replace(asr, no_speech=settings.shopping.answer)
-        self._session = Session(heard_with.recogniser, asr, wake, pre_roll, now, complete)
+        self._session = Session(heard_with.recogniser, asr, wake, pre_roll, now, complete, idle)
         self._frames = [before[first:]]
         if wake is not None:
             self._bus.publish(
@@ -202,7 +223,9 @@ class Panel:
         self._bus.publish(Listening(session=self._session.id, state="started"))
 
     def hang_up(self, now: float, reason: str = "stopped") -> None:
-        """End the session that is open, if one is; ``now`` in seconds of the source."""
+        """End the session that is open, or about to be; ``now`` in seconds of the source."""
+        if self._answer_due is not None:
+            self.listen(now)
         if self._session is not None:
             self._conclude(self._session.finish(now, reason))
 
@@ -213,7 +236,7 @@ class Panel:
         """
         if self._session is not None:
             self._bus.publish(Listening(session=self._session.id, state="ended", reason="stopped"))
-        self._session = None
+        self._session = self._answer_due = None
         if self._ears is not None:
             self._ears.ring.clear()
             self._ears.detector.reset()
@@ -292,7 +315,23 @@ class Panel:
         timings = {name: round(t, 3) for name, t in timings.items()}
         self._take(replace(result, timings=timings))
         if result.asks:
-            self.listen(utterance.ended)
+            self._await_answer(utterance.ended)
+
+    def _await_answer(self, now: float) -> None:
+        """Listen for the answer to a question, as soon as the question has been asked."""
+        if self._speaking():
+            self._answer_due = now + LONGEST_QUESTION
+        else:
+            self.listen(now)
+
+    def _speaking(self) -> bool:
+        return self.voice is not None and self.voice.speaking
+
+    def _says(self, wake: WakeWord) -> bool:
+        """Whether it was the panel itself that said a wake word, or the name that it is."""
+        said = normalise(self.voice.sentence) if self.voice is not None else ""
+        name = self._responses.word("assistant", wake.assistant)
+        return any(normalise(each) in said for each in (name, wake.name)) if said else False
 
     def _open_ears(self) -> Ears:
         if self._ears is None:
@@ -350,7 +389,7 @@ class Panel:
         if news.follow_up is not None and self._session is None and not self.asking:
             self._decider.follow_up(news.follow_up, news.speech)
             if self._ears is not None:
-                self.listen(self._now)
+                self._await_answer(self._now)
 
     def run(
         self,
@@ -389,6 +428,10 @@ class Panel:
             time.sleep(0.005)
         for result in self.results():
             on_result(result)
+
+
+def _never(_: Transcript) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
 """Earcons: what they are made of, and that they are heard."""
 
-import logging
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import get_args
@@ -12,19 +10,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from soripan.audio import playback
+from soripan.audio.earcons import Earcon, Earcons, synthesise
 from soripan.audio.frame import SAMPLE_RATE
-from soripan.audio.playback import Earcon, Earcons, synthesise
+from soripan.audio.loudspeaker import Loudspeaker, Sound
 from soripan.events import Action, Error, Event, EventBus, RequestMade, TimerDone, Wake
 from support.sound import SPEAKER, SoundServer, correlation
 
 PLAY = """
 import logging, sys
-from soripan.audio.playback import Earcons
+from soripan.audio.earcons import Earcons
+from soripan.audio.loudspeaker import Loudspeaker
 from soripan.events import Error, EventBus, Wake
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stdout)
 bus = EventBus()
-with Earcons(bus, sys.argv[1]):
+with Loudspeaker(sys.argv[1]) as loudspeaker:
+    Earcons(bus, loudspeaker)
     bus.publish(Wake(wake_word="alexa", assistant="alexa", score=1.0))
     bus.publish(Error(code="no_speech", message="nothing was said"))
 print("done")
@@ -69,56 +69,19 @@ def test_wake_rises_and_sorry_falls() -> None:
         (TimerDone(name=None, seconds=60, speech=""), ["timer"] * 3),
     ],
 )
-def test_which_event_has_which_sound(
-    event: Event, expected: list[Earcon], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    played: list[Earcon] = []
-    monkeypatch.setattr(playback, "_play", lambda earcon, _: played.append(earcon))
+def test_which_event_has_which_sound(event: Event, expected: list[Earcon]) -> None:
+    played: list[Sound] = []
+
+    class Silent(Loudspeaker):
+        def play(self, sound: Sound) -> None:
+            played.append(sound)
+
     bus = EventBus()
-    with Earcons(bus):
-        bus.publish(event)
-    assert played == expected
-
-
-def test_never_makes_the_pipeline_wait(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    release = threading.Event()
-    played: list[Earcon] = []
-
-    def hang(earcon: Earcon, device: str) -> None:
-        release.wait(10)
-        played.append(earcon)
-
-    monkeypatch.setattr(playback, "_play", hang)
-    bus = EventBus()
-    with Earcons(bus):
-        begin = time.monotonic()
-        for _ in range(20):
-            bus.publish(Action(intent="TurnOn", speech=""))
-        assert time.monotonic() - begin < 1
-        release.set()
-    assert len(played) <= playback.WAITING + 1
-    assert len(caplog.records) == 20 - len(played)
-    assert "is dropped" in caplog.text
-
-
-def test_warns_once_and_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    played: list[Earcon] = []
-
-    def fail_at_first(earcon: Earcon, device: str) -> None:
-        played.append(earcon)
-        if len(played) <= 3:
-            raise RuntimeError("a surprise")
-
-    monkeypatch.setattr(playback, "_play", fail_at_first)
-    with caplog.at_level(logging.WARNING), Earcons(EventBus()) as earcons:
-        for _ in range(4):
-            earcons.play("done")
-    assert len(played) == 4
-    assert caplog.text.count("earcons cannot be played: a surprise") == 1
+    Earcons(bus, Silent())
+    bus.publish(event)
+    for sound, earcon in zip(played, expected, strict=True):
+        samples, rate = sound.make()
+        np.testing.assert_array_equal(samples, synthesise(earcon, rate))
 
 
 @pytest.mark.parametrize("device", [SPEAKER, ""])

@@ -347,7 +347,7 @@ def test_lists_the_devices(server: SoundServer) -> None:
 
 def test_portaudio_is_loaded_only_when_needed() -> None:
     code = (
-        "import sys, soripan.audio.files, soripan.audio.microphone, soripan.audio.playback\n"
+        "import sys, soripan.audio.files, soripan.audio.microphone, soripan.audio.loudspeaker\n"
         "print('sounddevice' in sys.modules)"
     )
     loaded = subprocess.run(

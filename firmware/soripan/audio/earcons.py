@@ -4,17 +4,12 @@ They are quiet and at most a quarter of a second long, so that the wake-word det
 them too, does not mind.
 """
 
-import logging
-import queue
-import threading
-from contextlib import suppress
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import numpy as np
 
 from soripan.audio.frame import Samples
-from soripan.audio.portaudio import find, portaudio
+from soripan.audio.loudspeaker import Loudspeaker, Sound
 from soripan.events import (
     Action,
     Error,
@@ -25,9 +20,6 @@ from soripan.events import (
     TimerDone,
     Wake,
 )
-from soripan.exc import AudioError
-
-log = logging.getLogger(__name__)
 
 Earcon = Literal["wake", "done", "sorry", "timer"]
 
@@ -42,16 +34,13 @@ TONES: Final[dict[Earcon, tuple[tuple[float, float], ...]]] = {
 AMPLITUDE: Final = 0.1
 """Of full scale: -20 dBFS."""
 
-WAITING: Final = 4
-"""How many sounds may wait to be played; more are dropped and logged."""
+RATE: Final = 48_000
+"""Hz."""
 
 TIMER_REPEATS: Final = 3
 
 _ATTACK: Final = 0.01
 """Seconds in which a tone rises; it fades over the rest of its length, so nothing clicks."""
-
-_LAST_SILENCE: Final = 0.1
-"""Seconds of silence after a sound: closing the stream was measured to swallow the last 50 ms."""
 
 
 def synthesise(earcon: Earcon, rate: int) -> Samples:
@@ -68,21 +57,15 @@ def _tone(frequency: float, seconds: float, rate: int) -> Samples:
 
 
 class Earcons:
-    """Plays a sound for what is published on the bus, in a thread of its own.
-
-    Whatever goes wrong with the loudspeaker is logged, once until it works again, and goes no
-    further.
+    """Plays a sound for what is published on the bus.
 
     Args:
-        bus: What to listen to.
-        device: Part of the loudspeaker's name; empty: the default one.
+        bus: what to listen to.
+        loudspeaker: where to play them.
     """
 
-    def __init__(self, bus: EventBus, device: str = "") -> None:
-        self._device = device
-        self._queue: queue.Queue[Earcon | None] = queue.Queue(WAITING)
-        self._failing = False
-        self._worker = threading.Thread(target=self._work, name="earcons", daemon=True)
+    def __init__(self, bus: EventBus, loudspeaker: Loudspeaker) -> None:
+        self._loudspeaker = loudspeaker
         bus.subscribe(Wake, lambda _: self.play("wake"))
         bus.subscribe(Action, lambda _: self.play("done"))
         bus.subscribe(RequestMade, lambda _: self.play("done"))
@@ -91,63 +74,10 @@ class Earcons:
         bus.subscribe(Error, lambda _: self.play("sorry"))
         bus.subscribe(TimerDone, lambda _: self._ring())
 
-    def __enter__(self) -> Self:
-        self._worker.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Play what is waiting and stop; a loudspeaker that hangs is left alone."""
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=1.0)
-            self._worker.join(2.0)
-
     def play(self, earcon: Earcon) -> None:
         """Play a sound soon. Returns at once."""
-        try:
-            self._queue.put_nowait(earcon)
-        except queue.Full:
-            log.warning("the sound “%s” is dropped: %d others are waiting", earcon, WAITING)
+        self._loudspeaker.play(Sound("earcons", lambda: (synthesise(earcon, RATE), RATE)))
 
     def _ring(self) -> None:
         for _ in range(TIMER_REPEATS):
             self.play("timer")
-
-    def _work(self) -> None:
-        while (earcon := self._queue.get()) is not None:
-            try:
-                _play(earcon, self._device)
-            except Exception as error:  # the worker must outlive whatever a sound device does
-                if not self._failing:
-                    surprise = not isinstance(error, AudioError)
-                    log.warning("earcons cannot be played: %s", error, exc_info=surprise)
-                self._failing = True
-            else:
-                self._failing = False
-
-
-def _play(earcon: Earcon, part: str) -> None:
-    """Play a sound and wait until it has been heard.
-
-    Raises:
-        AudioError: it cannot be played.
-    """
-    # PortAudio is ours until the sound has been played: the microphone may restart it, and that
-    # would pull the stream from under us.
-    with portaudio() as sounddevice:
-        device = find(sounddevice, "output", part)
-        channels = min(2, device.channels)
-        silence = np.zeros(round(_LAST_SILENCE * device.rate), np.int16)
-        mono = np.concatenate([synthesise(earcon, device.rate), silence])
-        sound = np.repeat(mono[:, np.newaxis], channels, axis=1)
-        with sounddevice.OutputStream(
-            device=device.index, samplerate=device.rate, channels=channels, dtype="int16"
-        ) as stream:
-            stream.write(sound)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from soripan.exc import AudioError
 
 _lock = threading.Lock()
+_restarts = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,18 @@ def _load() -> Any:
 
 
 def restart(sounddevice: Any) -> None:
-    """Let PortAudio look anew for devices. Every stream must be closed before."""
+    """Let PortAudio look anew for devices. Streams that are open are gone then; their owners see it
+    by :func:`restarts`."""
+    global _restarts  # noqa: PLW0603 (PortAudio itself is global to the process)
+    _restarts += 1
     while sounddevice._initialized:
         sounddevice._terminate()
     sounddevice._initialize()
+
+
+def restarts() -> int:
+    """How often PortAudio was restarted. A stream from before the last time must not be touched."""
+    return _restarts
 
 
 def abandon() -> None:

@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from soripan import config
 from soripan.asr.models import ModelStore
+from support.broker import Broker
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +49,13 @@ def config_folder(tmp_path: Path) -> Path:
 def config_file(config_folder: Path) -> Path:
     """The ``panel.toml`` of such a copy."""
     return config_folder / "panel.toml"
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    """A mosquitto of the test's own."""
+    with Broker() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def bad_times(port: int) -> dict[str, Any]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect ten times faster than in the home."""
-    monkeypatch.setattr("soripan.mqtt.client.BACK_OFF", (0.1, 0.2))
+    monkeypatch.setattr("soripan.mqtt.connection.BACK_OFF", (0.1, 0.2))
 
 
 @pytest.mark.usefixtures("quick")

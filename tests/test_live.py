@@ -172,12 +172,6 @@ def sound() -> Iterator[SoundServer]:
         yield running
 
 
-@pytest.fixture
-def broker() -> Iterator[Broker]:
-    with Broker() as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def running(sound: SoundServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitor]:
     """A client of the broker of a panel that listens."""

@@ -20,12 +20,6 @@ REQUESTS = "soripan/kitchen/request/"
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    with Broker() as running:
-        yield running
-
-
-@pytest.fixture
 def kitchen(broker: Broker, tmp_path: Path, config_file: Path) -> Iterator[Callable[..., Kitchen]]:
     made: list[Kitchen] = []
 

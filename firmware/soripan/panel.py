@@ -329,7 +329,7 @@ class Panel:
 
     def _says(self, wake: WakeWord) -> bool:
         """Whether it was the panel itself that said a wake word, or the name that it is."""
-        said = normalise(self.voice.sentence) if self.voice is not None else ""
+        said = normalise(self.voice.words) if self.voice is not None else ""
         name = self._responses.word("assistant", wake.assistant)
         return any(normalise(each) in said for each in (name, wake.name)) if said else False
 

@@ -158,17 +158,17 @@ def test_it_knows_when_it_speaks(monkeypatch: pytest.MonkeyPatch, speaker: ByHan
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     bus, mouth = spoken(speaker)
-    assert (mouth.speaking, mouth.sentence) == (False, "")
+    assert (mouth.speaking, mouth.words) == (False, "")
     bus.publish(Action(intent="TurnOn", speech="One. Two."))
-    assert (mouth.speaking, mouth.sentence) == (True, "One.")
+    assert (mouth.speaking, mouth.words) == (True, "One.")
     speaker.finish()
-    assert (mouth.speaking, mouth.sentence) == (True, "Two.")
+    assert (mouth.speaking, mouth.words) == (True, "One. Two.")
     speaker.finish()
-    assert (mouth.speaking, mouth.sentence) == (True, "Two.")
+    assert (mouth.speaking, mouth.words) == (True, "Two.")
     now += voice.ECHO
-    assert (mouth.speaking, mouth.sentence) == (False, "Two.")
+    assert (mouth.speaking, mouth.words) == (False, "Two.")
     now += voice.NOTICED
-    assert (mouth.speaking, mouth.sentence) == (False, "")
+    assert (mouth.speaking, mouth.words) == (False, "")
 
 
 @pytest.mark.parametrize(

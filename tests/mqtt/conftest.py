@@ -13,12 +13,6 @@ MakeClient = Callable[..., Client]
 
 
 @pytest.fixture
-def broker() -> Iterator[Broker]:
-    with Broker() as running:
-        yield running
-
-
-@pytest.fixture
 def monitor(broker: Broker) -> Iterator[Monitor]:
     with Monitor(broker.host, broker.port) as watching:
         yield watching
@@ -55,13 +49,13 @@ def make_client(bus: EventBus) -> Iterator[MakeClient]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect ten times faster than in the home."""
-    monkeypatch.setattr("soripan.mqtt.client.BACK_OFF", (0.1, 0.2))
+    monkeypatch.setattr("soripan.mqtt.connection.BACK_OFF", (0.1, 0.2))
 
 
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect so slowly that a monitor is there first."""
-    monkeypatch.setattr("soripan.mqtt.client.BACK_OFF", (3, 3))
+    monkeypatch.setattr("soripan.mqtt.connection.BACK_OFF", (4, 4))
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Voice:
         self._waiting: deque[str] = deque()
         self._sound: Sound | None = None
         self._sentence = ""
+        self._before = ""
         self._said = -math.inf
         self._listening = False
         bus.subscribe(Wake, lambda _: self.hush())
@@ -79,11 +80,12 @@ class Voice:
             return self._sound is not None or time.monotonic() < self._said + ECHO
 
     @property
-    def sentence(self) -> str:
-        """What is being said, or has just been; else empty."""
+    def words(self) -> str:
+        """What is being said, and what has just been; empty if neither."""
         with self._lock:
-            said = self._sound is not None or time.monotonic() < self._said + NOTICED
-            return self._sentence if said else ""
+            now = self._sentence if self._sound is not None else ""
+            before = self._before if time.monotonic() < self._said + NOTICED else ""
+            return f"{before} {now}".strip()
 
     def say(self, text: str) -> None:
         """Say something soon. Returns at once. What is about to be said is not said twice: the
@@ -124,7 +126,7 @@ class Voice:
 
     def _done(self, _: Sound) -> None:
         with self._lock:
-            self._sound = None
+            self._sound, self._before = None, self._sentence
             self._said = time.monotonic()
         self._next()
 

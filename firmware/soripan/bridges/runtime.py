@@ -99,7 +99,6 @@ class Runtime:
         name = f"{settings.mqtt.prefix}-bridge-{settings.assistant}-{instance}".replace("/", "-")
         self._paho = new_paho(settings.mqtt, name, manual_ack=True)
         self._paho.will_set(self.topics.availability, "offline", qos=1, retain=True)
-        self._paho.reconnect_delay_set(1, 60)
         self._paho.on_connect = self._on_connect
         self._paho.on_connect_fail = lambda *_: self._say(f"{failure(settings.mqtt)}; trying again")
         self._paho.on_disconnect = self._on_disconnect

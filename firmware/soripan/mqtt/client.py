@@ -40,9 +40,6 @@ from soripan.mqtt.topics import Topics
 
 log = logging.getLogger(__name__)
 
-BACK_OFF: Final = (1, 60)
-"""Seconds between attempts to connect: at first, and at most."""
-
 INBOX: Final = 256
 """Messages that may wait for the pipeline."""
 
@@ -315,7 +312,6 @@ class Client:
 
     def _set_up(self, client: paho.Client) -> paho.Client:
         client.will_set(self.topics.availability, "offline", qos=1, retain=True)
-        client.reconnect_delay_set(*BACK_OFF)
         # Room for all requests that may wait, as many states, and the availability.
         client.max_queued_messages_set(2 * self._settings.queue + 1)
         client.on_pre_connect = self._on_pre_connect

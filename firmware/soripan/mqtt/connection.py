@@ -1,5 +1,6 @@
 """Connections to a broker, as panels and bridges make them, and what is said when they fail."""
 
+import random
 import socket
 import ssl
 import sys
@@ -20,6 +21,10 @@ from soripan.secret import read_secret
 
 MAX_PACKET: Final = 4 * MAX_PAYLOAD
 """Bytes. The broker is asked to keep larger packets to itself, so they take no memory here."""
+
+BACK_OFF: Final = (1.0, 60.0)
+"""Seconds between attempts to connect, at most: at first, and in the long run. Each connection has
+its own share of them, so that panels which lost the same broker do not all come back at once."""
 
 # MQTT 5 reason codes.
 _NOT_AUTHORISED: Final = {134, 135}
@@ -96,6 +101,9 @@ def new_paho(settings: MqttSettings, client_id: str, *, manual_ack: bool = False
             raise ConfigError(
                 settings.ca_file, "mqtt.ca_file", f"cannot be used: {error}", "name a PEM file"
             ) from None
+    # paho wants whole seconds, and computes with any.
+    shortest, longest = (each * random.uniform(0.5, 1.0) for each in BACK_OFF)  # noqa: S311
+    client.reconnect_delay_set(shortest, longest)  # type: ignore[arg-type]
     return client
 
 

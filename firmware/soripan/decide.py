@@ -16,7 +16,7 @@ from soripan.dialog.pin import Pin
 from soripan.dialog.responses import Responses
 from soripan.dialog.router import PANEL, Route, Router
 from soripan.dialog.shopping import ShoppingList, check_order
-from soripan.dialog.understand import understand
+from soripan.dialog.understand import is_certain, understand
 from soripan.events import Action, Error, EventBus, IntentReady, Question, TranscriptReady
 from soripan.exc import DriverError, RefusedError
 from soripan.mqtt.delivery import Delivery
@@ -37,6 +37,8 @@ class Heard:
     addressed: str = PANEL
     """The assistant that the wake word addresses."""
     wake_word: str | None = None
+    contrast: float | None = None
+    """How much louder it was than what is around it, dB; None: it was not heard but written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,9 @@ class Decider:
             slots=intent.slots if intent and not secret else {},
         )
         if isinstance(asking, _Order):
-            return self._confirm(heard, done, asking, intent)
+            written = heard.contrast is None
+            certain = written or is_certain(understood, heard.contrast or 0.0)
+            return self._confirm(heard, done, asking, intent, certain)
         if asking is not None and (intent is None or intent.name in ANSWERS):
             route = Route("away", "directed", (asking.assistant,), text)
             return self._send(replace(heard, session=asking.session), done, route, None)
@@ -192,10 +196,10 @@ class Decider:
         return self._asked(heard, done, _Order(talk, route), talk.question())
 
     def _confirm(
-        self, heard: Heard, done: Result, order: "_Order", intent: Intent | None
+        self, heard: Heard, done: Result, order: "_Order", intent: Intent | None, certain: bool
     ) -> Result:
         """Take the answer to whether it shall be ordered."""
-        step = order.talk.answer(intent)
+        step = order.talk.answer(intent, certain)
         if step.done == "asked":
             return self._asked(heard, done, order, step.speech)
         if step.done == "ordered":

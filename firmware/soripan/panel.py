@@ -182,7 +182,7 @@ class Panel:
         if self._recordings is not None:
             self._frames.append(frame.samples)
         clean = self._suppressor.process(frame.samples)
-        utterance = self._session.feed(Frame(clean, frame.start))
+        utterance = self._session.feed(Frame(clean, frame.start), frame.samples)
         if utterance is not None:
             self._conclude(utterance)
 
@@ -301,6 +301,7 @@ class Panel:
                 transcript=utterance.transcript,
                 addressed=wake.assistant if wake else PANEL,
                 wake_word=wake.name if wake else None,
+                contrast=utterance.contrast,
             )
         )
         decide = lag + result.timings["decide"]

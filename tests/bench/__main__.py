@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench import fleet, kill, phrase, recognition, wake
+from bench import answers, fleet, kill, phrase, recognition, wake
 from bench.corpus import SHARED
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ WAYS = {
     "`medium`": "medium",
     "`full`": "full",
 }
-PARTS = ("recognition", "wake", "phrase", "kill", "fleet")
+PARTS = ("recognition", "wake", "phrase", "answers", "kill", "fleet")
 
 
 def main() -> int:
@@ -51,6 +51,7 @@ def main() -> int:
         "recognition": _recognition,
         "wake": wake.wake_words,
         "phrase": phrase.phrases,
+        "answers": answers.answers,
         "kill": kill.kills,
         "fleet": fleet.fleet,
     }

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soripan.asr.recogniser import Alternative, Transcript, Word
-from soripan.audio.frame import FRAME_SAMPLES, FRAME_SECONDS, Frame, Samples
+from soripan.audio.frame import FRAME_SAMPLES, FRAME_SECONDS, Frame, Samples, level
 from soripan.config import AsrSettings
 from soripan.dialog.session import Session, Utterance
 from soripan.wake.detector import WakeWord
@@ -271,3 +271,29 @@ def test_is_it_settled_is_asked_once_for_each_text() -> None:
     script = Scripted({}, ["티비"] * 7 + ["티비 소리"] * 10)
     feed(session(script, settled=settled), "x" + "." * 9)
     assert asked == ["티비", "티비 소리"]
+
+
+def test_how_much_louder_the_words_are() -> None:
+    script = Scripted({30: said(("응", 0.8, 1.12))})
+    ended = feed(session(script), "." * 10 + "xxxx" + "." * 20)
+    assert ended is not None
+    loud, quiet = level(TONE), level(HUSH)
+    assert ended[1].contrast == pytest.approx(loud - quiet)
+
+
+def test_what_is_loud_elsewhere_makes_no_word_loud() -> None:
+    script = Scripted({30: said(("응", 0.8, 1.12))})
+    ended = feed(session(script), "xx" + "." * 40)
+    assert ended is not None
+    assert ended[1].contrast == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_microphone_tells_how_loud_not_what_the_recogniser_gets() -> None:
+    script = Scripted({30: said(("응", 0.8, 1.12))})
+    listening = session(script)
+    for number in range(40):
+        frame = Frame(TONE if 10 <= number < 14 else HUSH, number * FRAME_SECONDS)
+        if (ended := listening.feed(frame, TONE)) is not None:
+            break
+    assert ended is not None
+    assert ended.contrast == pytest.approx(0.0, abs=0.1)

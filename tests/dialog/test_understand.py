@@ -3,7 +3,8 @@
 import pytest
 
 from soripan.asr.recogniser import Alternative, Transcript, Word
-from soripan.dialog.understand import Understood, is_answer, understand
+from soripan.dialog.understand import Understood, is_answer, is_certain, understand
+from soripan.nlu.intents import Intent
 from support.language import load_parser
 
 COMMAND, SAME, OTHER, TALK = "티비 켜 줘", "텔레비전 켜", "티비 꺼 줘", "치즈 비싸더라"
@@ -64,3 +65,17 @@ def test_nothing() -> None:
 )
 def test_what_only_answers(scored: list[tuple[str, float, float]], answer: bool) -> None:
     assert is_answer(readings(*scored), load_parser("ko"), 3.0) == answer
+
+
+@pytest.mark.parametrize(
+    ("confidence", "seconds", "contrast", "certain"),
+    [
+        (0.9, 0.4, 30.0, True),
+        (0.4, 0.4, 30.0, False),  # it could be anything
+        (0.9, 0.05, 30.0, False),  # a knock
+        (0.9, 0.4, 6.0, False),  # a fan
+    ],
+)
+def test_what_is_certain(confidence: float, seconds: float, contrast: float, certain: bool) -> None:
+    yes = Understood("응", confidence, Intent("Yes"), seconds)
+    assert is_certain(yes, contrast) == certain

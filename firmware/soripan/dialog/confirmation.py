@@ -60,14 +60,14 @@ class Confirmation:
             return self._responses.text("ask_pin")
         return self._responses.text("confirm_order", items=self._responses.items(self.items))
 
-    def answer(self, intent: Intent | None) -> Step:
-        """Take an answer."""
+    def answer(self, intent: Intent | None, certain: bool = True) -> Step:
+        """Take an answer. A yes that is not certain, which may be a noise, is asked for again."""
         match intent.name if intent is not None else None:
             case "No" | "Stop":
                 return Step("dropped", self._responses.text("order_dropped"))
             case "Digits" if self._asks_pin and intent is not None:
                 return self._check("".join(str(each["value"]) for each in intent.slots["digits"]))
-            case "Yes" if not self._asks_pin:
+            case "Yes" if certain and not self._asks_pin:
                 if self._pin is None:
                     return Step("ordered")
                 self._asks_pin, self._again = True, 0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from soripan.asr.recogniser import Recogniser, Transcript
-from soripan.audio.frame import SAMPLE_RATE, Frame, Samples, level
+from soripan.audio.frame import FRAME_SECONDS, SAMPLE_RATE, Frame, Samples, level
 from soripan.config import AsrSettings
 from soripan.wake.detector import WakeWord
 
@@ -34,6 +34,8 @@ class Utterance:
     """When the last word ended, seconds of the source."""
     ended: float
     """When listening ended, seconds of the source."""
+    contrast: float = 0.0
+    """How much louder the words are than the quietest fifth of what was heard, dB."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,8 @@ class Session:
     _heard_from: float = field(init=False)
     _partial: str = field(init=False, default="")
     _loudest: float = field(init=False, default=-math.inf)
+    _levels: list[tuple[float, float]] = field(init=False, default_factory=list)
+    """Of each frame: when it ended, and its level in dB."""
     _silent_since: float = field(init=False)
     _settled: bool | None = field(init=False, default=None)
 
@@ -74,8 +78,14 @@ class Session:
             # The endpoint of what came before the command says nothing about the command.
             self.recogniser.accept(self.pre_roll)
 
-    def feed(self, frame: Frame) -> Utterance | None:
-        """Take the next frame; return the utterance when it is over."""
+    def feed(self, frame: Frame, raw: Samples | None = None) -> Utterance | None:
+        """Take the next frame; return the utterance when it is over.
+
+        Args:
+            frame: as the recogniser shall have it.
+            raw: the same sound as the microphone heard it, if that is something else.
+        """
+        self._levels.append((frame.end, level(frame.samples if raw is None else raw)))
         transcript = self.recogniser.accept(frame.samples)
         if transcript is not None and self._says_something(said := self._command(transcript)):
             return self._end(said, "endpoint", frame.end)
@@ -135,4 +145,15 @@ class Session:
         speech_end = now
         if said.alternatives and said.alternatives[0].words:
             speech_end = self._heard_from + said.alternatives[0].words[-1].end
-        return Utterance(self.id, self.wake, said, reason, speech_end, now)
+        contrast = self._contrast(said)
+        return Utterance(self.id, self.wake, said, reason, speech_end, now, contrast)
+
+    def _contrast(self, said: Transcript) -> float:
+        if not said.alternatives or not said.alternatives[0].words or not self._levels:
+            return 0.0
+        words = said.alternatives[0].words
+        begin = self._heard_from + words[0].start - FRAME_SECONDS
+        end = self._heard_from + words[-1].end + 2 * FRAME_SECONDS
+        loudest = max((each for at, each in self._levels if begin <= at <= end), default=0.0)
+        levels = sorted(each for _, each in self._levels)
+        return max(0.0, loudest - levels[len(levels) // 5])

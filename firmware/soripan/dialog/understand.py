@@ -1,10 +1,16 @@
 """From the readings of an utterance to what it means, or to the insight that it is no command."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from soripan.asr.recogniser import Transcript, Word
 from soripan.nlu.intents import ANSWERS, Intent
 from soripan.nlu.parser import Parser
+
+CERTAIN_CONFIDENCE: Final = 0.5
+CERTAIN_SECONDS: Final = 0.2
+CERTAIN_CONTRAST: Final = 12.0
+"""What it takes to be certain of a word: see :func:`is_certain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,8 @@ class Understood:
     anything else: that of a word of the text, on average."""
     intent: Intent | None
     """None: it is no command."""
+    seconds: float = 0.0
+    """From the beginning of the first word to the end of the last."""
 
 
 def understand(transcript: Transcript, parser: Parser, margin: float) -> Understood:
@@ -33,8 +41,27 @@ def understand(transcript: Transcript, parser: Parser, margin: float) -> Underst
     for alternative, parse in parses:
         if parse is not None and alternative.score >= best - margin:
             agree = (a.confidence for a, p in parses if p and p.intent == parse.intent)
-            return Understood(alternative.text, min(1.0, sum(agree)), parse.intent)
+            words = alternative.words
+            seconds = words[-1].end - words[0].start if words else 0.0
+            return Understood(alternative.text, min(1.0, sum(agree)), parse.intent, seconds)
     return Understood(transcript.text, _word_confidence(transcript), None)
+
+
+def is_certain(understood: Understood, contrast: float) -> bool:
+    """Whether somebody said a short word, or a noise only sounded like it.
+
+    What the recogniser makes of a noise is short, unsure, or no louder than what is around it.
+    The limits are those of ``make bench ARGS="--part answers"``.
+
+    Args:
+        understood: what was heard.
+        contrast: :attr:`soripan.dialog.session.Utterance.contrast`.
+    """
+    return (
+        understood.confidence >= CERTAIN_CONFIDENCE
+        and understood.seconds >= CERTAIN_SECONDS
+        and contrast >= CERTAIN_CONTRAST
+    )
 
 
 def is_complete(text: str, parser: Parser, asked: bool = False) -> bool:

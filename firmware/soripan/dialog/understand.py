@@ -7,7 +7,7 @@ from soripan.asr.recogniser import Transcript, Word
 from soripan.nlu.intents import ANSWERS, Intent
 from soripan.nlu.parser import Parser
 
-CERTAIN_CONFIDENCE: Final = 0.5
+CERTAIN_CONFIDENCE: Final = 0.6
 CERTAIN_SECONDS: Final = 0.2
 CERTAIN_CONTRAST: Final = 12.0
 """What it takes to be certain of a word: see :func:`is_certain`."""

@@ -98,7 +98,7 @@ class Panel:
         self._session: Session | None = None
         self.voice: Voice | None = None
         """Says aloud what is published. The panel does not listen to it."""
-        # While a question is being asked aloud: when the panel listens for its answer at the latest.
+        # While a question is asked aloud: when the panel listens for its answer at the latest.
         self._answer_due: float | None = None
         self._now = 0.0
         self._held: dict[str, _Held] = {}

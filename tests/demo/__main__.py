@@ -142,12 +142,12 @@ def _last_act(broker: Broker, settings: Config, folder: Path, console: Console) 
     text = re.sub(r"(?m)^port = \d+", f"port = {broker.port}", text)
     panel.write_text(re.sub(r"(?m)^host = .*", f'host = "{broker.host}"', text), encoding="utf-8")
     files = yaml.safe_load((AUDIO / "demo.yaml").read_text(encoding="utf-8"))["outage"]
-    ledger = folder / "alexa/shop.db"
+    ledgers = [folder / f"{assistant}/shop.db" for assistant in ("alexa", "google")]
 
     def say(what: str, line: str) -> None:
         console.print(f"  {what:>10}  {escape(line)}")
 
-    good = outage.play(broker, panel, [AUDIO / file for file in files], ledger, say)
+    good = outage.play(broker, panel, [AUDIO / file for file in files], ledgers, say)
     console.print("  [green]exactly once[/]" if good else "  [red]wrong[/]")
     return good
 

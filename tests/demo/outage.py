@@ -22,17 +22,19 @@ class OutageError(RuntimeError):
     """Something that had to happen did not."""
 
 
-def play(broker: Broker, config: Path, files: Sequence[Path], ledger: Path, say: Say) -> bool:
+def play(
+    broker: Broker, config: Path, files: Sequence[Path], ledgers: Sequence[Path], say: Say
+) -> bool:
     """Play it; return whether the order was carried out exactly once.
 
     Args:
         broker: is killed and started again.
         config: the panel's settings.
         files: recordings of an order, and of the yes to it.
-        ledger: of the shop.
+        ledgers: of the shops: it may be the one or the other whose bridge comes back first.
         say: prints a line: what, and text.
     """
-    before = bought(ledger)
+    before = bought(ledgers)
     broker.kill()
     say("the broker", "is killed (-9)")
     panel = _Process(config, files, say)
@@ -44,27 +46,27 @@ def play(broker: Broker, config: Path, files: Sequence[Path], ledger: Path, say:
     say("both", "come back")
     panel = _Process(config, (), say)
     deadline = time.monotonic() + PATIENCE
-    while bought(ledger) == before:
+    while bought(ledgers) == before:
         _check(deadline, "the order does not arrive")
         time.sleep(0.1)
     panel.wait_for("원에 주문했어요")
     time.sleep(2.0)  # long enough for a second one, if there were one
     panel.kill()
-    new = bought(ledger)[len(before) :]
-    for _, name, quantity in new:
+    new = bought(ledgers) - before
+    for _, _, _, name, quantity in new:
         say("the shop", f"has sold {quantity} x {name}")
-    orders = {request for request, _, _ in new}
-    say("orders", f"1 taken, {len(orders)} carried out")
-    return len(orders) == 1
+    say("orders", f"1 taken, {len(new)} carried out")
+    return len(new) == 1
 
 
-def bought(ledger: Path) -> list[tuple[str, str, int]]:
-    """What the shop has sold: request, name, quantity."""
-    if not ledger.exists():
-        return []
-    with closing(sqlite3.connect(ledger)) as database:
-        rows = database.execute("SELECT id, name, quantity FROM bought ORDER BY rowid")
-        return [(str(request), str(name), int(quantity)) for request, name, quantity in rows]
+def bought(ledgers: Sequence[Path]) -> set[tuple[Path, int, str, str, int]]:
+    """What the shops have sold: ledger and its line, request, name, quantity."""
+    sold = set()
+    for ledger in filter(Path.exists, ledgers):
+        with closing(sqlite3.connect(ledger)) as database:
+            rows = database.execute("SELECT rowid, id, name, quantity FROM bought")
+            sold |= {(ledger, int(n), str(i), str(name), int(q)) for n, i, name, q in rows}
+    return sold
 
 
 class _Process:
